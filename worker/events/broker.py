@@ -1,0 +1,63 @@
+"""The port through which the flows see the broker. `worker/rabbitmq` implements it; the simulation does, too.
+
+Every publish returns only when the broker has confirmed the message; until then the delivery it settles is not
+acked. What a call could not get confirmed raises `Unconfirmed`, and the delivery stays unacked: nothing is lost.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+HeaderValue = str | int | bool
+Headers = Mapping[str, object]
+
+
+class Unconfirmed(Exception):  # noqa: N818 - named for what it says, as a flow reads it
+    """The broker did not confirm: queue full, message unroutable, connection lost. The message may still be there."""
+
+
+class Delivery(Protocol):
+    """One message taken from a queue of ours, not yet acked."""
+
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def headers(self) -> Headers:
+        """Untrusted: whatever the publisher or an earlier pass of ours put there."""
+
+    @property
+    def content_type(self) -> str: ...
+    @property
+    def message_id(self) -> str: ...
+    @property
+    def bulk(self) -> bool:
+        """Whether it came from the queue of campaigns."""
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether the broker gave it to somebody before, who did not settle it."""
+
+    async def ack(self) -> None:
+        """Settle it. Raises `Unconfirmed` when the connection it came over is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Burial:
+    """Why a message goes to the dead-letter queue, for whoever reads it there."""
+
+    reason: str
+    detail: str
+    remedy: str
+    attempts: int
+    first_seen_at: str
+
+
+class Broker(Protocol):
+    async def publish(self, routing_key: str, body: bytes, message_id: str) -> None:
+        """An event of ours to the exchange of the contract."""
+
+    async def park(self, delivery: Delivery, delay_seconds: float, headers: Mapping[str, HeaderValue]) -> None:
+        """A copy into the delay tier for that time, to come back to the queue it is from, with these headers added."""
+
+    async def bury(self, delivery: Delivery, burial: Burial) -> None:
+        """A copy, untouched, into the dead-letter queue."""
