@@ -1,0 +1,144 @@
+"""What an operator can set. Each field is an environment variable, `MAILROUTER_` and its name in capitals, and a flag
+of the commands that use it (`worker/cli/options.py` makes the flags from here, texts and defaults included).
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic_core import core_schema
+
+ENVIRONMENT_PREFIX = "MAILROUTER_"
+
+
+class ConfigurationError(Exception):
+    """Something a person wrote does not hold. Each of `faults` is one readable line: place, cause, remedy."""
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class SecretReference:
+    """Where a secret is kept, `env:NAME` or `file:/path`; never the secret. Resolved anew at each use."""
+
+    reference: str
+
+    @classmethod
+    def parse(cls, text: str) -> "SecretReference":
+        """Raises ValueError for anything that is not a reference; the message never repeats the text."""
+        kind, _, where = text.partition(":")
+        if kind not in ("env", "file") or not where:
+            raise ValueError("must be a reference, env:NAME or file:/path; a literal secret is refused")
+        return cls(text)
+
+    def resolve(self) -> str:
+        """The secret, without the line end a file has. Raises ConfigurationError when it is not there."""
+        kind, _, where = self.reference.partition(":")
+        try:
+            secret = os.environ[where] if kind == "env" else Path(where).read_text(encoding="utf-8").rstrip("\r\n")
+        except KeyError:
+            raise ConfigurationError(f"{self.reference}: the environment variable {where} is not set") from None
+        except (OSError, UnicodeDecodeError) as error:
+            cause = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise ConfigurationError(f"{self.reference}: the file cannot be read: {cause}") from None
+        if not secret:
+            raise ConfigurationError(f"{self.reference}: the secret is empty")
+        return secret
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:  # noqa: ANN401 - pydantic's signature
+        return core_schema.no_info_plain_validator_function(
+            lambda value: value if isinstance(value, cls) else cls.parse(str(value))
+        )
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    amqp_url: Annotated[
+        str,
+        Field(
+            pattern=r"^amqps?://",
+            description="The broker; one CRM organisation is one vhost. amqps:// takes cafile=, certfile=, keyfile= "
+            "and auth=external (sign in by the client certificate) as query parameters.",
+        ),
+    ] = "amqp://guest:guest@127.0.0.1:5672/"
+    profiles: Annotated[Path, Field(description="The profiles file.")] = Path("profiles.toml")
+    http: Annotated[
+        str,
+        Field(
+            pattern=r"^(off|.+:\d{1,5})$",
+            description="HOST:PORT of /metrics, /healthz and /readyz; 'off' for none.",
+        ),
+    ] = "127.0.0.1:9464"
+    correlation_key: Annotated[
+        SecretReference | None,
+        Field(
+            description="Reference (env:NAME or file:/path) to the secret that authenticates the e-mail id in our "
+            "Message-IDs; the same for all workers."
+        ),
+    ] = None
+    log_format: Annotated[
+        Literal["text", "json"] | None, Field(description="text or json. By default text on a terminal, else json.")
+    ] = None
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="The least that is logged.")
+    ] = "info"
+    prefetch: Annotated[
+        int,
+        Field(ge=1, le=2000, description="Requests in hand at once, per worker. More hides latency, costs memory."),
+    ] = 100
+    bulk_prefetch: Annotated[int, Field(ge=1, le=2000, description="The same for campaigns (email.send.bulk).")] = 50
+    concurrency: Annotated[
+        int,
+        Field(ge=1, le=200, description="Mailboxes of one profile sent from at once, per worker; campaigns apart."),
+    ] = 16
+    shutdown_seconds: Annotated[
+        float, Field(ge=0, le=600, description="How long work under way may take to end after SIGTERM.")
+    ] = 20.0
+    ews_timeout_seconds: Annotated[
+        float, Field(gt=0, le=600, description="How long Exchange may take to answer one request.")
+    ] = 60.0
+    max_event_bytes: Annotated[
+        int, Field(ge=1024, le=128 * 2**20, description="The largest event taken; a larger one is a dead letter.")
+    ] = 12 * 2**20
+    max_attempts: Annotated[
+        int,
+        Field(
+            ge=1, le=100, description="Tries of one message that fails for a reason of its own before it is given up."
+        ),
+    ] = 10
+    horizon_days: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=90,
+            description="Events older than this are refused: so long a request is recognised when it comes again.",
+        ),
+    ] = 7.0
+
+    @classmethod
+    def variable(cls, field: str) -> str:
+        """The environment variable of a field."""
+        return ENVIRONMENT_PREFIX + field.upper()
+
+    @classmethod
+    def load(cls, given: dict[str, object]) -> "Settings":
+        """Settings from what flags and environment gave. Raises ConfigurationError naming every bad variable."""
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise ConfigurationError(
+                *(
+                    f"{cls.variable(str(fault['loc'][0]))}: {_spoken(fault['msg'])}"
+                    for fault in error.errors(include_input=False)
+                )
+            ) from None
+
+
+def _spoken(message: str) -> str:
+    return message.removeprefix("Value error, ")
