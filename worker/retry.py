@@ -8,7 +8,7 @@ TIERS: Final = (1, 5, 30, 120, 600, 3600, 21600)
 ATTEMPTS: Final = (5, 30, 120, 600, 600, 3600, 3600, 3600, 3600)
 """Seconds to wait after each failed attempt at one message. After the last one it fails: ten attempts, five hours."""
 
-WAITS: Final = (5, 5, 30, 30, 30, 30)
+WAITS: Final = (1, 5, 5, 30)
 """Seconds between passes while a mailbox, profile or server is in trouble. The last one repeats: such a wait uses up
 no attempt, ends when the trouble ends, and is bounded by `expires_at` and the horizon."""
 

@@ -1,0 +1,1 @@
+"""Mail goes out: from the CRM's event to exactly one mail that left Exchange. `pipeline.py` is the way in."""

@@ -1,0 +1,111 @@
+"""One request on its way: the state that the rules of delivery read and write (PROTOCOL 3)."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from worker.events.broker import Delivery
+from worker.mail.message import Message
+from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Unresolved
+from worker.mail.stamp import Stamp
+from worker.mail.transport import Draft
+from worker.outbound.history import History
+
+LOOK_ALLOWANCE: Final = timedelta(minutes=75)
+"""How long before an event's `time` its mail may seem to have been made: an event may be an hour ahead of our clock,
+and Exchange's clock a quarter of an hour behind it. The floor of every look is `time` less this, for every delivery of
+the request alike: a floor that one delivery knows alone would hide what another one did."""
+
+CLOCK_ALLOWANCE: Final = timedelta(seconds=5)
+"""How far the clocks of the workers may be apart. A look decides on expiry only when it began this long after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Not settled, and nothing to tell: the request comes back after a delay."""
+
+    delay_seconds: float
+    why: str
+    empty_looks: int = 0
+
+
+Outcome = Delivered | Deferred | Rejected | Unresolved | Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Rule 2: make a draft."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookFor:
+    """Rule 3: see where the mail is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Rules 4, 7, 8: take these drafts out of play, then look again. `all_of_them` settles the doubt (PROTOCOL 3)."""
+
+    drafts: tuple[Draft, ...]
+    all_of_them: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Rule 5: send the one draft a look has shown alone."""
+
+    draft: Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    outcome: Outcome
+
+
+Step = Create | LookFor | Retire | Send | Done
+
+
+@dataclass(slots=True)
+class Entry:
+    """A request in its lane. Deliveries with one stamp are one entry with several acks (rule 1)."""
+
+    message: Message
+    time: datetime
+    email_id: str
+    event_id: str
+    source: str
+    profile: str
+    mailbox: str
+    history: History
+    expires_at: datetime | None = None
+    last_attempt: bool = False
+    verdict: Reason | None = None
+    """Why it must end unsent, once a look has shown that nothing left and nothing live remains (rules 7, 8)."""
+    bulk: bool = False
+    taken_at: float = 0.0
+    deliveries: list[Delivery] = field(default_factory=list)
+    step: Step = field(default_factory=Create)
+    doubt: bool = False
+    sent: bool = False
+    """A SendItem was answered with success: whatever a look shows or fails to show, the mail has left."""
+    unanswered: int = 0
+
+    @property
+    def stamp(self) -> Stamp:
+        return self.message.stamp
+
+    @property
+    def floor(self) -> datetime:
+        return self.time - LOOK_ALLOWANCE
+
+    @property
+    def attempt(self) -> int:
+        return self.history.attempts + 1
+
+    def merge(self, other: "Entry") -> None:
+        """Take over the deliveries of another entry for the same request, and what they know."""
+        self.deliveries += other.deliveries
+        self.history = self.history.merged(other.history)
+        self.doubt = self.doubt or other.doubt
+        self.time = min(self.time, other.time)
+        self.bulk = self.bulk and other.bulk

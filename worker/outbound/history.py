@@ -1,0 +1,68 @@
+"""What earlier passes of a request left behind, in the headers of its message: workers themselves hold nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from worker.clock import rfc3339
+from worker.events.broker import HeaderValue
+
+_LIMIT = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """`attempts`: failed tries at this very message. `waits`: passes in a row that found its mailbox, profile or server
+    in trouble. `doubt`: a draft of ours was confirmed or a send was issued (PROTOCOL 3). `empty_looks`: looks in a row
+    that showed nothing although there was doubt. `told`: the reason code the CRM was last told for a deferral.
+    """
+
+    attempts: int = 0
+    waits: int = 0
+    doubt: bool = False
+    empty_looks: int = 0
+    told: str = ""
+    first_seen_at: str = ""
+
+    @classmethod
+    def read(cls, headers: Mapping[str, object], now: datetime) -> "History":
+        """From untrusted headers: what is not of the right kind counts as absent."""
+        return cls(
+            attempts=_count(headers, "x-attempts"),
+            waits=_count(headers, "x-waits"),
+            doubt=headers.get("x-doubt") is True,
+            empty_looks=_count(headers, "x-empty-looks"),
+            told=_text(headers, "x-told"),
+            first_seen_at=_text(headers, "x-first-seen-at") or rfc3339(now),
+        )
+
+    def headers(self) -> dict[str, HeaderValue]:
+        return {
+            "x-attempts": self.attempts,
+            "x-waits": self.waits,
+            "x-doubt": self.doubt,
+            "x-empty-looks": self.empty_looks,
+            "x-told": self.told,
+            "x-first-seen-at": self.first_seen_at,
+        }
+
+    def merged(self, other: "History") -> "History":
+        """The history of two copies of one request, each of which knows a part."""
+        return History(
+            attempts=max(self.attempts, other.attempts),
+            waits=max(self.waits, other.waits),
+            doubt=self.doubt or other.doubt,
+            empty_looks=max(self.empty_looks, other.empty_looks),
+            told=self.told or other.told,
+            first_seen_at=min(self.first_seen_at, other.first_seen_at),
+        )
+
+
+def _count(headers: Mapping[str, object], name: str) -> int:
+    value = headers.get(name)
+    return min(value, _LIMIT) if type(value) is int and value > 0 else 0
+
+
+def _text(headers: Mapping[str, object], name: str) -> str:
+    value = headers.get(name)
+    return value[:100] if isinstance(value, str) else ""

@@ -1,0 +1,162 @@
+"""Lanes: each working mailbox has one, and in it goes one batch at a time while the next collects.
+
+No timers: a batch is whatever waits when the one before is through. A quiet mailbox gets low latency that way, a busy
+one cheap batches. Campaign mail rides in batches and slots of its own, so that it never stands before other mail.
+"""
+
+import asyncio
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Coroutine
+from typing import Final
+
+import structlog
+
+from worker.clock import Clock
+from worker.mail.outcome import Deferred, Delivered, Unresolved
+from worker.mail.stamp import Stamp
+from worker.mail.transport import OutgoingMailbox, Transport, WorkingMailbox
+from worker.outbound.deliver import deliver, outcome_of
+from worker.outbound.entry import Done, Entry, LookFor, Outcome
+from worker.outbound.pauses import Pauses
+from worker.outbound.settle import BUG
+
+BATCH_MAILS: Final = 10
+"""Exchange advises at most 10 items a request; one lost answer then leaves at most 10 mails to be looked for."""
+
+BATCH_BYTES: Final = 4 * 2**20
+
+IDLE_LANES: Final = 200
+"""Quiet lanes kept for what their mailbox object remembers of Sent Items; dropping one costs a longer look."""
+
+_log = structlog.get_logger("lanes")
+
+Settle = Callable[[Entry, Outcome], Coroutine[None, None, None]]
+
+
+class _Lane:
+    def __init__(self, working: WorkingMailbox, mailbox: OutgoingMailbox) -> None:
+        self.working = working
+        self.mailbox = mailbox
+        self.turn = asyncio.Lock()
+        self.waiting: dict[bool, dict[Stamp, Entry]] = {False: {}, True: {}}
+        self.running = {False: False, True: False}
+        self.under_way: dict[Stamp, Entry] = {}
+
+    def add(self, entry: Entry) -> None:
+        """Join the entry with one for the same request, if there is one: the other mail's place is the better one."""
+        for entries in (self.under_way, self.waiting[False], self.waiting[True]):
+            if (known := entries.get(entry.stamp)) is not None:
+                known.merge(entry)
+                if not known.bulk and entry.stamp in self.waiting[True]:
+                    self.waiting[False][entry.stamp] = self.waiting[True].pop(entry.stamp)
+                return
+        self.waiting[entry.bulk][entry.stamp] = entry
+
+    def take(self, *, bulk: bool, most: int) -> list[Entry]:
+        """The next batch: at most so many mails and a few megabytes; empty where the mails went another way meanwhile."""
+        batch: list[Entry] = []
+        size = 0
+        for entry in self.waiting[bulk].values():
+            size += entry.message.size
+            if len(batch) == most or (batch and size > BATCH_BYTES):
+                break
+            batch.append(entry)
+        for entry in batch:
+            del self.waiting[bulk][entry.stamp]
+            self.under_way[entry.stamp] = entry
+        return batch
+
+
+class Lanes:
+    """All lanes of one session with the broker. When the session ends, its task group takes them along."""
+
+    def __init__(  # noqa: PLR0913 - what a lane works with, once
+        self,
+        transport: Transport,
+        pauses: Pauses,
+        clock: Clock,
+        settle: Settle,
+        tasks: asyncio.TaskGroup,
+        *,
+        concurrency: int,
+    ) -> None:
+        self._transport = transport
+        self._pauses = pauses
+        self._clock = clock
+        self._settle = settle
+        self._tasks = tasks
+        self._draining = False
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._lanes: OrderedDict[WorkingMailbox, _Lane] = OrderedDict()
+        self._slots: defaultdict[tuple[str, bool], asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(concurrency)
+        )
+
+    def submit(self, working: WorkingMailbox, entry: Entry) -> None:
+        lane = self._lanes.get(working)
+        if lane is None:
+            lane = self._lanes[working] = _Lane(working, self._transport.outgoing(working))
+            self._forget_idle()
+        self._lanes.move_to_end(working)
+        lane.add(entry)
+        for bulk in (False, True):
+            if lane.waiting[bulk] and not lane.running[bulk]:
+                lane.running[bulk] = True
+                self._spawn(self._run(lane, bulk=bulk))
+
+    @property
+    def active(self) -> int:
+        return sum(any(lane.running.values()) for lane in self._lanes.values())
+
+    async def drain(self) -> None:
+        """Begin no other batch; return when those under way are settled. What still waits is the broker's again."""
+        self._draining = True
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._tasks.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _run(self, lane: _Lane, *, bulk: bool) -> None:
+        while lane.waiting[bulk] and not self._draining:
+            async with self._slots[lane.working.profile, bulk], lane.turn:
+                batch = lane.take(bulk=bulk, most=0 if self._draining else BATCH_MAILS)
+                await self._deliver(lane, batch)
+            for entry in batch:
+                del lane.under_way[entry.stamp]
+                self._spawn(self._settle(entry, outcome_of(entry)))
+        lane.running[bulk] = False
+
+    async def _deliver(self, lane: _Lane, batch: list[Entry]) -> None:
+        if paused := self._pauses.of(lane.working):
+            for entry in batch:
+                entry.step = Done(paused)
+            return
+        try:
+            await deliver(batch, lane.mailbox, self._clock)
+        except Exception:  # noqa: BLE001 - a bug must cost its own request, not the lane
+            _log.exception("a bug stopped a batch", mailbox=lane.working.address, mails=len(batch))
+            await self._one_by_one(lane, batch)
+        outcomes = [outcome_of(entry) for entry in batch]
+        if any(isinstance(outcome, Delivered) for outcome in outcomes):
+            self._pauses.succeeded(lane.working)
+        for failure in {each.reason.scope: each for each in outcomes if isinstance(each, Deferred)}.values():
+            self._pauses.failed(lane.working, failure)
+
+    async def _one_by_one(self, lane: _Lane, batch: list[Entry]) -> None:
+        """Find the request that the batch stumbled over: it alone shall pay for it, with an attempt."""
+        for entry in batch:
+            if not isinstance(entry.step, Done):
+                entry.step = LookFor()
+            try:
+                await deliver([entry], lane.mailbox, self._clock)
+            except Exception:  # noqa: BLE001 - likewise
+                _log.exception("a bug stopped a request", mailbox=lane.working.address, event_id=entry.event_id)
+                entry.step = Done(Unresolved(BUG) if entry.last_attempt else Deferred(BUG))
+
+    def _forget_idle(self) -> None:
+        idle = [working for working, lane in self._lanes.items() if not any(lane.running.values())]
+        for working in idle[: max(0, len(idle) - IDLE_LANES)]:
+            del self._lanes[working]

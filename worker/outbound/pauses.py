@@ -1,0 +1,60 @@
+"""Which mailboxes and profiles are in trouble just now, so that nobody keeps asking a server that said no.
+
+A failure that speaks about more than its message pauses what it speaks about: what arrives meanwhile is given back to
+the broker at once, and what comes after the pause is the probe. One lost answer proves nothing about a server, so
+those pause from the second in a row on. Held in memory, safe to lose: it costs one more refused request.
+"""
+
+from dataclasses import dataclass
+
+from worker import retry
+from worker.clock import Clock
+from worker.mail.outcome import Deferred, Reason, Scope
+from worker.mail.transport import WorkingMailbox
+
+_LOST = "no-answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    until: float
+    failures: int
+    reason: Reason
+
+
+class Pauses:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._pauses: dict[WorkingMailbox | str, Pause] = {}
+
+    def failed(self, mailbox: WorkingMailbox, failure: Deferred) -> None:
+        """Take note of a failure; one with scope message says nothing about anybody else."""
+        if not failure.reason.scope.beyond_message:
+            return
+        key = mailbox if failure.reason.scope is Scope.MAILBOX else mailbox.profile
+        before = self._pauses.get(key)
+        failures = before.failures + 1 if before else 1
+        seconds = failure.retry_after_seconds or float(retry.after_wait(failures - 1))
+        if failure.reason.code == _LOST and failures == 1:
+            seconds = 0.0
+        self._pauses[key] = Pause(self._clock.monotonic() + seconds, failures, failure.reason)
+
+    def succeeded(self, mailbox: WorkingMailbox) -> None:
+        """A mail went out: neither the mailbox nor its profile is in trouble any more."""
+        self._pauses.pop(mailbox, None)
+        self._pauses.pop(mailbox.profile, None)
+
+    def of(self, mailbox: WorkingMailbox) -> Deferred | None:
+        """Why and for how long nothing may be asked for this mailbox; None when it may."""
+        now = self._clock.monotonic()
+        for key in (mailbox, mailbox.profile):
+            pause = self._pauses.get(key)
+            if pause and pause.until > now:
+                return Deferred(pause.reason, pause.until - now)
+        return None
+
+    @property
+    def mailboxes(self) -> int:
+        """How many single mailboxes are paused."""
+        now = self._clock.monotonic()
+        return sum(isinstance(key, WorkingMailbox) and pause.until > now for key, pause in self._pauses.items())

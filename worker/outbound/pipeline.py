@@ -1,0 +1,186 @@
+"""The way of a send request, on one screen:
+
+    take -> decode -> admit -> lane [ draft -> look -> send ] -> report -> settle
+
+`take` decides what is to be done with a message of the queue; the lane does it; `settle` ends it. Whatever happens in
+between, the message stays unacked until the broker has confirmed what became of it.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from worker import maillog, metrics
+from worker.clock import Clock, rfc3339
+from worker.events.broker import Broker, Delivery, Unconfirmed
+from worker.events.decode import Invalid, SendRequest, decode
+from worker.mail.outcome import Reason, Rejected, Scope
+from worker.mail.transport import Transport
+from worker.outbound.entry import Entry, LookFor, Outcome
+from worker.outbound.history import History
+from worker.outbound.lanes import Lanes
+from worker.outbound.pauses import Pauses
+from worker.outbound.render import render
+from worker.outbound.settle import Settlement
+from worker.profiles.directory import Directory, Route
+
+_log = structlog.get_logger("outbound")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    max_event_bytes: int
+    horizon: timedelta
+    max_attempts: int
+    concurrency: int
+
+
+class Outbound:
+    """The pipeline over one session with the broker. `tasks` is the session's: when it ends, all work in it ends."""
+
+    def __init__(  # noqa: PLR0913 - the ports it stands between
+        self,
+        broker: Broker,
+        transport: Transport,
+        directory: Directory,
+        clock: Clock,
+        tasks: asyncio.TaskGroup,
+        *,
+        limits: Limits,
+        correlation_key: bytes | None = None,
+        pauses: Pauses | None = None,
+    ) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._limits = limits
+        self._key = correlation_key
+        self._broker = broker
+        self._pauses = pauses or Pauses(clock)
+        self._settlement = Settlement(broker, clock, max_attempts=limits.max_attempts, horizon=limits.horizon)
+        self._lanes = Lanes(transport, self._pauses, clock, self._settle, tasks, concurrency=limits.concurrency)
+        self._in_progress = 0
+
+    async def take(self, delivery: Delivery) -> None:
+        """One message of the queue. Returns when it is settled or handed to its lane."""
+        self._in_progress += 1
+        metrics.outbound_in_progress.inc()
+        try:
+            await self._take(delivery)
+        except Exception:  # noqa: BLE001 - a bug must cost its own message, not the worker
+            _log.exception("a bug stopped a message", message_id=delivery.message_id)
+            self._ended(await self._settlement.abandon(delivery), "", self._clock.monotonic())
+
+    async def drain(self) -> None:
+        """End what is under way, begin nothing else."""
+        await self._lanes.drain()
+
+    def close(self) -> None:
+        """Forget what was not settled: with the session it has become the broker's again."""
+        metrics.outbound_in_progress.dec(self._in_progress)
+        self._in_progress = 0
+
+    async def _take(self, delivery: Delivery) -> None:
+        now = self._clock.now()
+        request = decode(
+            delivery.body,
+            delivery.content_type,
+            delivery.headers,
+            now=now,
+            max_bytes=self._limits.max_event_bytes,
+            horizon_days=self._limits.horizon / timedelta(days=1),
+        )
+        match request:
+            case Invalid():
+                await self._settlement.refuse(delivery, request)
+                self._ended("invalid", "", self._clock.monotonic())
+            case SendRequest() if (due_at := _due_at(request)) and due_at > now:
+                await self._wait(delivery, request, due_at, now)
+                self._ended("parked", "", self._clock.monotonic())
+            case SendRequest():
+                await self._admit(delivery, request, now)
+
+    async def _admit(self, delivery: Delivery, request: SendRequest, now: datetime) -> None:
+        route = self._directory.outgoing(request.sender.address)
+        if isinstance(route, Reason):
+            await self._settle(self._entry(delivery, request, None, now), Rejected(route))
+            return
+        self._lanes.submit(route.working, self._entry(delivery, request, route, now))
+
+    def _entry(self, delivery: Delivery, request: SendRequest, route: Route | None, now: datetime) -> Entry:
+        history = History.read(delivery.headers, now)
+        entry = Entry(
+            message=render(request, self._key),
+            time=request.time,
+            email_id=request.email_id,
+            event_id=request.event_id,
+            source=request.source,
+            profile=route.profile.name if route else "",
+            mailbox=request.sender.address,
+            history=history,
+            expires_at=request.expires_at,
+            last_attempt=history.attempts + 1 >= self._limits.max_attempts,
+            verdict=self._verdict(request, history, now),
+            bulk=delivery.bulk,
+            taken_at=self._clock.monotonic(),
+            deliveries=[delivery],
+            doubt=history.doubt,
+        )
+        if entry.verdict or delivery.redelivered or history.doubt or history.attempts or history.waits:
+            entry.step = LookFor()
+        return entry
+
+    def _verdict(self, request: SendRequest, history: History, now: datetime) -> Reason | None:
+        """Why a request ends unsent from the outset; even then only after a look (rule 8)."""
+        if now - request.time > self._limits.horizon:
+            return Reason(
+                "too-old",
+                Scope.MESSAGE,
+                f"the event's time, {rfc3339(request.time)}, lies further back than the horizon",
+                "publish it as a new event, or raise MAILROUTER_HORIZON_DAYS on all workers, then 'mailrouter dead replay'",
+            )
+        if history.attempts >= self._limits.max_attempts:
+            return Reason(
+                "attempts-exhausted",
+                Scope.MESSAGE,
+                f"given up after {history.attempts} attempts; the last one ended with {history.told}",
+                "see the deferrals before for the cause, then 'mailrouter dead replay'",
+            )
+        return None
+
+    async def _wait(self, delivery: Delivery, request: SendRequest, until: datetime, now: datetime) -> None:
+        """Not yet due: the broker keeps it."""
+        try:
+            await self._broker.park(
+                delivery, (until - now).total_seconds(), History.read(delivery.headers, now).headers()
+            )
+            await delivery.ack()
+        except Unconfirmed as error:
+            maillog.not_settled(event_id=request.event_id, cause=str(error))
+
+    async def _settle(self, entry: Entry, outcome: Outcome) -> None:
+        name = "abandoned"
+        try:
+            name = await self._settlement.settle(entry, outcome)
+        except Exception:  # noqa: BLE001 - likewise
+            _log.exception("a bug stopped a settlement", event_id=entry.event_id)
+            for delivery in entry.deliveries:
+                name = await self._settlement.abandon(delivery)
+        for _ in entry.deliveries:
+            self._ended(name, entry.profile, entry.taken_at)
+
+    def _ended(self, outcome: str, profile: str, since: float) -> None:
+        metrics.outbound_total.labels(outcome, profile).inc()
+        metrics.outbound_seconds.observe(self._clock.monotonic() - since)
+        metrics.outbound_in_progress.dec()
+        self._in_progress -= 1
+
+
+def _due_at(request: SendRequest) -> datetime | None:
+    """When the request is to be taken up; one that expires before is taken up then, to be reported."""
+    return (
+        min((each for each in (request.send_after, request.expires_at) if each), default=None)
+        if request.send_after
+        else None
+    )

@@ -1,0 +1,145 @@
+"""The rules of delivery as pure decisions: what was answered, and so what to do next. Numbers are those of PROTOCOL 3.
+
+    step      answer                       next
+    Create    Drafted                      LookFor, in doubt from now on
+              Unknown                      LookFor
+              Rejected                     LookFor, with a verdict (rule 8)
+              Deferred                     Done; on the last attempt LookFor, with a verdict
+    LookFor   something has left           Done(Delivered)                                    3a, 6
+              expired, too early to judge  Done(Waiting)                                      7
+              verdict, live drafts         Retire(all of them), then LookFor                  7, 8
+              verdict, none                Done(Rejected)                                     7, 8
+              one live draft               Send(that one, whoever made it)                    3b
+              several live drafts          Retire(all but the first), then LookFor            3c, 4
+              nothing, no doubt            Create                                             3d
+              nothing, doubt               Done(Waiting) twice, then Done(Unresolved)         3d
+    Send      Delivered                    Done (LookFor, where only a look tells the Message-ID)
+              Rejected                     LookFor, with a verdict (rule 8)
+              Deferred                     Done; on the last attempt LookFor, with a verdict
+              Unknown                      LookFor: never sent again without one             5
+
+An act that got no answer twice in one pass is given back (rule 9): `MAX_UNANSWERED`.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Scope, Unknown, Unresolved
+from worker.mail.transport import Drafted, DraftOutcome, SendOutcome, Sight
+from worker.outbound.entry import CLOCK_ALLOWANCE, Create, Done, Entry, LookFor, Retire, Send, Step, Waiting
+
+MAX_UNANSWERED: Final = 2
+EMPTY_LOOKS: Final = 3
+EMPTY_LOOK_PAUSE_SECONDS: Final = 30
+
+
+def before_create(entry: Entry, now: datetime) -> Step:
+    """Rule 7: the clock is compared before each create."""
+    if _expired(entry, now):
+        entry.verdict = entry.verdict or expiry(entry)
+    return LookFor() if entry.verdict else Create()
+
+
+def after_create(entry: Entry, outcome: DraftOutcome) -> Step:
+    match outcome:
+        case Drafted():
+            entry.doubt = True
+            return LookFor()
+        case Unknown(reason):
+            return _unanswered(entry, reason)
+        case Rejected(reason):
+            entry.verdict = reason
+            return LookFor()
+        case Deferred():
+            return _deferred(entry, outcome)
+
+
+def after_look(entry: Entry, sight: Sight, began_at: datetime, now: datetime) -> Step:
+    """`began_at` is when the look was begun: only a look begun after expiry may decide on it."""
+    if sight.left_as is not None:
+        return Done(Delivered(sight.left_as))
+    if entry.sent:
+        return Done(Delivered(""))
+    if entry.verdict is None and _expired(entry, now):
+        entry.verdict = expiry(entry)
+    if entry.verdict is not None:
+        return _end(entry, entry.verdict, sight, began_at, now)
+    match sight.live:
+        case ():
+            return _nothing(entry) if entry.doubt else Create()
+        case (alone,):
+            return Send(alone)
+        case (_, *others):
+            return Retire(tuple(others), all_of_them=False)
+    raise AssertionError(sight)
+
+
+def after_send(entry: Entry, outcome: SendOutcome) -> Step:
+    match outcome:
+        case Delivered(message_id):
+            entry.sent = True
+            return Done(outcome) if message_id else LookFor()
+        case Rejected(reason):
+            entry.verdict = reason
+            return LookFor()
+        case Unknown(reason):
+            return _unanswered(entry, reason)
+        case Deferred():
+            return _deferred(entry, outcome)
+
+
+def expiry(entry: Entry) -> Reason:
+    assert entry.expires_at is not None
+    return Reason(
+        "expired",
+        Scope.MESSAGE,
+        f"the mail could not be delivered before its expires_at, {entry.expires_at.isoformat()}",
+        "send it again as a new event if it is still wanted; the deferrals before tell what held it up",
+    )
+
+
+def _expired(entry: Entry, now: datetime) -> bool:
+    return entry.expires_at is not None and now >= entry.expires_at
+
+
+def _end(entry: Entry, verdict: Reason, sight: Sight, began_at: datetime, now: datetime) -> Step:
+    """Rules 7 and 8: failed only when a look shows that nothing has left and nothing live remains."""
+    if sight.live:
+        return Retire(sight.live, all_of_them=True)
+    if verdict.code == "expired" and entry.expires_at is not None:
+        judged_from = entry.expires_at + CLOCK_ALLOWANCE
+        if began_at < judged_from:
+            return Done(Waiting(max(1.0, (judged_from - now).total_seconds()), "expiry is decided a moment later"))
+    return _nothing(entry) if entry.doubt else Done(Rejected(verdict))
+
+
+def _nothing(entry: Entry) -> Step:
+    """Rule 3d with doubt: look again with pauses, in the broker's time and not in the lane's; never create again."""
+    looks = entry.history.empty_looks + 1
+    if looks < EMPTY_LOOKS:
+        return Done(Waiting(EMPTY_LOOK_PAUSE_SECONDS, "a confirmed draft is nowhere to be seen", looks))
+    return Done(
+        Unresolved(
+            Reason(
+                "draft-vanished",
+                Scope.MESSAGE,
+                f"a draft of this mail was made in {entry.mailbox}, and neither it nor a sent copy is there any more",
+                "see in the mailbox (Deleted Items, Recoverable Items) and in Exchange's message trace whether it left; "
+                "'mailrouter dead replay' sends it anew, 'mailrouter dead drop' gives it up",
+            )
+        )
+    )
+
+
+def _unanswered(entry: Entry, reason: Reason) -> Step:
+    entry.unanswered += 1
+    if entry.unanswered > MAX_UNANSWERED:
+        return Done(Deferred(reason))
+    return LookFor()
+
+
+def _deferred(entry: Entry, outcome: Deferred) -> Step:
+    if entry.last_attempt and not outcome.reason.scope.beyond_message:
+        entry.verdict = outcome.reason
+        return LookFor()
+    return Done(outcome)

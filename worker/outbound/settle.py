@@ -1,0 +1,177 @@
+"""The one place where a delivery ends: status event confirmed by the broker, then where the message goes, then the ack.
+
+Whatever cannot be confirmed leaves the delivery unacked, so that the broker gives it again; nothing here retries.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from worker import maillog, metrics, retry
+from worker.clock import Clock, rfc3339
+from worker.events import status
+from worker.events.broker import Broker, Burial, Delivery, Unconfirmed
+from worker.events.decode import Invalid
+from worker.events.status import Subject
+from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Scope, Unresolved
+from worker.outbound.entry import Entry, Outcome, Waiting
+from worker.outbound.history import History
+
+GRACE: Final = timedelta(days=1)
+"""How long past the horizon a request is still deferred while its mailbox cannot be looked into."""
+
+_BURIED: Final = frozenset({"too-old", "no-profile", "credentials-not-allowed"})
+"""Refusals of ours that an operator can put right: kept in the dead-letter queue for 'dead replay'."""
+
+
+BUG: Final = Reason(
+    "internal-error",
+    Scope.MESSAGE,
+    "the worker could not handle this request: a defect of the worker",
+    "report it with the worker's log of this moment; 'mailrouter dead replay' tries it again",
+)
+
+
+class Settlement:
+    def __init__(self, broker: Broker, clock: Clock, *, max_attempts: int, horizon: timedelta) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._max_attempts = max_attempts
+        self._horizon = horizon
+
+    async def settle(self, entry: Entry, outcome: Outcome) -> str:
+        """Tell the CRM, move the message on, ack. Returns the outcome's name; "unsettled" without the broker's word."""
+        try:
+            name = await self._report(entry, outcome)
+            for delivery in entry.deliveries:
+                await delivery.ack()
+        except Unconfirmed as error:
+            _log(entry).not_settled(str(error))
+            return "unsettled"
+        return name
+
+    async def refuse(self, delivery: Delivery, invalid: Invalid) -> None:
+        """An event that is not valid: the dead-letter queue keeps it; the CRM hears of it where an id can be read."""
+        now = self._clock.now()
+        reason = Reason(
+            "invalid-event",
+            Scope.MESSAGE,
+            f"{invalid.field}: {invalid.message}" if invalid.field else invalid.message,
+            "correct the event and publish it again under a new id; 'mailrouter schemas' shows the JSON Schemas",
+        )
+        history = History.read(delivery.headers, now)
+        maillog.invalid(
+            email_id=invalid.email_id, event_id=invalid.event_id, field=invalid.field, message=invalid.message
+        )
+        try:
+            await self._bury(delivery, reason, history)
+            if invalid.email_id:
+                subject = Subject(
+                    email_id=invalid.email_id,
+                    event_id=invalid.event_id,
+                    source=invalid.source,
+                    mailbox=invalid.mailbox,
+                    attempt=history.attempts + 1,
+                )
+                await self._publish(status.failed(subject, reason, occurred_at=now))
+            await delivery.ack()
+        except Unconfirmed as error:
+            maillog.not_settled(event_id=invalid.event_id, cause=str(error))
+
+    async def abandon(self, delivery: Delivery) -> str:
+        """A defect of ours came in between: the message is kept for a person, whatever it is."""
+        try:
+            await self._bury(delivery, BUG, History.read(delivery.headers, self._clock.now()))
+            await delivery.ack()
+        except Unconfirmed as error:
+            maillog.not_settled(event_id=delivery.message_id, cause=str(error))
+            return "unsettled"
+        return "abandoned"
+
+    async def _report(self, entry: Entry, outcome: Outcome) -> str:
+        match outcome:
+            case Delivered(message_id):
+                seconds = self._clock.monotonic() - entry.taken_at
+                _log(entry).accepted(message_id=message_id, attempt=entry.attempt, seconds=seconds)
+                subject = replace(_subject(entry), message_id=message_id)
+                await self._publish(status.accepted(subject, occurred_at=self._clock.now()))
+                return "accepted"
+            case Deferred():
+                return await self._defer(entry, outcome)
+            case Waiting(delay_seconds, why, empty_looks):
+                _log(entry).waiting(until=rfc3339(self._clock.now() + timedelta(seconds=delay_seconds)), why=why)
+                await self._park(entry, delay_seconds, replace(entry.history, empty_looks=empty_looks))
+                return "parked"
+            case Rejected(reason):
+                _log(entry).failed(reason, attempt=entry.attempt)
+                await self._publish(status.failed(_subject(entry), reason, occurred_at=self._clock.now()))
+                if entry.last_attempt or reason.code in _BURIED:
+                    await self._bury(entry.deliveries[0], reason, entry.history)
+                return "failed"
+            case Unresolved(reason):
+                _log(entry).unresolved(reason, attempt=entry.attempt)
+                await self._bury(entry.deliveries[0], reason, entry.history)
+                await self._publish(status.unresolved(_subject(entry), reason, occurred_at=self._clock.now()))
+                return "unresolved"
+
+    async def _defer(self, entry: Entry, outcome: Deferred) -> str:
+        """Rule 9. The CRM hears of each failed attempt, and once of each trouble that lies beyond the message."""
+        now = self._clock.now()
+        reason = outcome.reason
+        if now > entry.time + self._horizon + GRACE:
+            return await self._report(entry, Unresolved(reason))
+        history = replace(entry.history, doubt=entry.doubt, empty_looks=0)
+        if reason.scope.beyond_message:
+            delay = float(retry.after_wait(history.waits))
+            later = replace(history, waits=history.waits + 1, told=reason.code)
+            tell = history.told != reason.code
+        else:
+            delay = float(retry.after_attempt(entry.attempt, self._max_attempts) or retry.ATTEMPTS[-1])
+            later = replace(history, attempts=entry.attempt, waits=0, told=reason.code)
+            tell = True
+        delay = self._no_longer_than(entry, now, max(delay, outcome.retry_after_seconds or 0))
+        retry_at = now + timedelta(seconds=delay)
+        if tell:
+            _log(entry).deferred(reason, retry_at=rfc3339(retry_at), attempt=entry.attempt)
+            await self._publish(status.deferred(_subject(entry), reason, occurred_at=now, retry_at=retry_at))
+        await self._park(entry, delay, later)
+        return "deferred"
+
+    def _no_longer_than(self, entry: Entry, now: datetime, delay: float) -> float:
+        """An expiry is reported when it comes, not when the next try would have been."""
+        if entry.expires_at is None:
+            return delay
+        return min(delay, max(1.0, (entry.expires_at - now).total_seconds()))
+
+    async def _park(self, entry: Entry, delay_seconds: float, history: History) -> None:
+        headers = replace(history, doubt=entry.doubt).headers()
+        delivery = next((each for each in entry.deliveries if not each.bulk), entry.deliveries[0])
+        await self._broker.park(delivery, delay_seconds, headers)
+
+    async def _bury(self, delivery: Delivery, reason: Reason, history: History) -> None:
+        await self._broker.bury(
+            delivery,
+            Burial(reason.code, reason.message, reason.remedy, history.attempts + 1, history.first_seen_at),
+        )
+        metrics.dead_total.labels(reason.code).inc()
+
+    async def _publish(self, event: status.StatusEvent) -> None:
+        await self._broker.publish(event.routing_key, event.body, event.id)
+
+
+def _subject(entry: Entry) -> Subject:
+    return Subject(
+        email_id=entry.email_id,
+        event_id=entry.event_id,
+        source=entry.source,
+        mailbox=entry.mailbox,
+        profile=entry.profile,
+        message_id="",
+        attempt=entry.attempt,
+    )
+
+
+def _log(entry: Entry) -> maillog.RequestLog:
+    return maillog.RequestLog(
+        email_id=entry.email_id, event_id=entry.event_id, mailbox=entry.mailbox, profile=entry.profile
+    )

@@ -1,0 +1,70 @@
+"""Which way the mail of an address goes: a function of address and profiles, nothing else (PROTOCOL, rule 1)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from worker.mail.address import same_mailbox
+from worker.mail.outcome import Reason, Scope
+from worker.mail.transport import WorkingMailbox
+from worker.profiles.model import Mailbox, Profile
+from worker.settings import SecretReference
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How the mail of one sender leaves."""
+
+    profile: Profile
+    mailbox: Mailbox
+    working: WorkingMailbox
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    username: str
+    password: SecretReference
+
+
+class Directory:
+    """The profiles and mailboxes of one profiles file, checked by the loader."""
+
+    def __init__(self, profiles: Sequence[Profile], mailboxes: Sequence[Mailbox]) -> None:
+        self.profiles = {profile.name: profile for profile in profiles}
+        self.mailboxes = {same_mailbox(mailbox.address): mailbox for mailbox in mailboxes}
+
+    def outgoing(self, address: str) -> Route | Reason:
+        """The route of a sender, or why there is none."""
+        mailbox = self._entry(address)
+        if mailbox is None or mailbox.outgoing is None:
+            return Reason(
+                "no-profile",
+                Scope.MAILBOX,
+                f"no mailbox entry with an outgoing profile covers {address}",
+                f'add a [[mailbox]] with address = "{address}" and outgoing = "..." to the profiles file, then '
+                "'mailrouter dead replay'",
+            )
+        profile = self.profiles[mailbox.outgoing]
+        if profile.credentials == "user-specified" and not mailbox.allow_credentials:
+            return Reason(
+                "credentials-not-allowed",
+                Scope.MAILBOX,
+                f"{address} does not allow the router to use its credentials (allow_credentials = false)",
+                "allow it, or give the mailbox another outgoing profile, then 'mailrouter dead replay'",
+            )
+        working = profile.username if profile.sends_from_account else address
+        assert working is not None
+        return Route(profile, mailbox, WorkingMailbox(profile.name, same_mailbox(working)))
+
+    def credentials(self, working: WorkingMailbox) -> Credentials:
+        """Whose name and password open a working mailbox."""
+        profile = self.profiles[working.profile]
+        holder = self._entry(working.address) if profile.credentials == "user-specified" else profile
+        assert holder is not None
+        assert holder.username is not None
+        assert holder.password is not None
+        return Credentials(holder.username, holder.password)
+
+    def _entry(self, address: str) -> Mailbox | None:
+        """The most specific entry: the address itself, then its domain."""
+        wanted = same_mailbox(address)
+        return self.mailboxes.get(wanted) or self.mailboxes.get("*@" + wanted.rpartition("@")[2])
