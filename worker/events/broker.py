@@ -40,6 +40,9 @@ class Delivery(Protocol):
     async def ack(self) -> None:
         """Settle it. Raises `Unconfirmed` when the connection it came over is gone."""
 
+    async def give_back(self) -> None:
+        """Back into its queue, for whoever comes next. Nothing to do when the connection is gone: the broker did it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Burial:
