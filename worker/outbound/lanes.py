@@ -53,7 +53,7 @@ class _Lane:
         self.waiting[entry.bulk][entry.stamp] = entry
 
     def take(self, *, bulk: bool, most: int) -> list[Entry]:
-        """The next batch: at most so many mails and a few megabytes; empty where the mails went another way meanwhile."""
+        """The next batch, of a few megabytes at most; empty where the mails went another way meanwhile."""
         batch: list[Entry] = []
         size = 0
         for entry in self.waiting[bulk].values():
@@ -85,7 +85,7 @@ class Lanes:
         self._clock = clock
         self._settle = settle
         self._tasks = tasks
-        self._draining = False
+        self._most = BATCH_MAILS
         self._under_way: set[asyncio.Task[None]] = set()
         self._lanes: OrderedDict[WorkingMailbox, _Lane] = OrderedDict()
         self._slots: defaultdict[tuple[str, bool], asyncio.Semaphore] = defaultdict(
@@ -110,7 +110,7 @@ class Lanes:
 
     async def drain(self) -> None:
         """Begin no other batch; return when those under way are settled. What still waits is the broker's again."""
-        self._draining = True
+        self._most = 0
         while self._under_way:
             await asyncio.wait(self._under_way)
 
@@ -120,9 +120,9 @@ class Lanes:
         task.add_done_callback(self._under_way.discard)
 
     async def _run(self, lane: _Lane, *, bulk: bool) -> None:
-        while lane.waiting[bulk] and not self._draining:
+        while lane.waiting[bulk] and self._most:
             async with self._slots[lane.working.profile, bulk], lane.turn:
-                batch = lane.take(bulk=bulk, most=0 if self._draining else BATCH_MAILS)
+                batch = lane.take(bulk=bulk, most=self._most)
                 await self._deliver(lane, batch)
             for entry in batch:
                 del lane.under_way[entry.stamp]

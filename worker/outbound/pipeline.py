@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from worker import maillog, metrics
+from worker import metrics
 from worker.clock import Clock, rfc3339
-from worker.events.broker import Broker, Delivery, Unconfirmed
+from worker.events.broker import Broker, Delivery
 from worker.events.decode import Invalid, SendRequest, decode
 from worker.mail.outcome import Reason, Rejected, Scope
 from worker.mail.transport import Transport
@@ -56,7 +56,6 @@ class Outbound:
         self._clock = clock
         self._limits = limits
         self._key = correlation_key
-        self._broker = broker
         self._pauses = pauses or Pauses(clock)
         self._settlement = Settlement(broker, clock, max_attempts=limits.max_attempts, horizon=limits.horizon)
         self._lanes = Lanes(transport, self._pauses, clock, self._settle, tasks, concurrency=limits.concurrency)
@@ -82,7 +81,7 @@ class Outbound:
         self._in_progress = 0
 
     async def _take(self, delivery: Delivery) -> None:
-        now = self._clock.now()
+        now, since = self._clock.now(), self._clock.monotonic()
         request = decode(
             delivery.body,
             delivery.content_type,
@@ -93,11 +92,10 @@ class Outbound:
         )
         match request:
             case Invalid():
-                await self._settlement.refuse(delivery, request)
-                self._ended("invalid", "", self._clock.monotonic())
+                self._ended(await self._settlement.refuse(delivery, request), "", since)
             case SendRequest() if (due_at := _due_at(request)) and due_at > now:
-                await self._wait(delivery, request, due_at, now)
-                self._ended("parked", "", self._clock.monotonic())
+                delay_seconds = (due_at - now).total_seconds()
+                self._ended(await self._settlement.wait(delivery, request.event_id, delay_seconds), "", since)
             case SendRequest():
                 await self._admit(delivery, request, now)
 
@@ -138,7 +136,7 @@ class Outbound:
                 "too-old",
                 Scope.MESSAGE,
                 f"the event's time, {rfc3339(request.time)}, lies further back than the horizon",
-                "publish it as a new event, or raise MAILROUTER_HORIZON_DAYS on all workers, then 'mailrouter dead replay'",
+                "publish it as a new event; or raise MAILROUTER_HORIZON_DAYS on all workers, then replay it",
             )
         if history.attempts >= self._limits.max_attempts:
             return Reason(
@@ -148,16 +146,6 @@ class Outbound:
                 "see the deferrals before for the cause, then 'mailrouter dead replay'",
             )
         return None
-
-    async def _wait(self, delivery: Delivery, request: SendRequest, until: datetime, now: datetime) -> None:
-        """Not yet due: the broker keeps it."""
-        try:
-            await self._broker.park(
-                delivery, (until - now).total_seconds(), History.read(delivery.headers, now).headers()
-            )
-            await delivery.ack()
-        except Unconfirmed as error:
-            maillog.not_settled(event_id=request.event_id, cause=str(error))
 
     async def _settle(self, entry: Entry, outcome: Outcome) -> None:
         name = "abandoned"

@@ -110,7 +110,7 @@ def _end(entry: Entry, verdict: Reason, sight: Sight, began_at: datetime, now: d
         judged_from = entry.expires_at + CLOCK_ALLOWANCE
         if began_at < judged_from:
             return Done(Waiting(max(1.0, (judged_from - now).total_seconds()), "expiry is decided a moment later"))
-    return _nothing(entry) if entry.doubt else Done(Rejected(verdict))
+    return Done(Rejected(verdict))
 
 
 def _nothing(entry: Entry) -> Step:
@@ -124,7 +124,7 @@ def _nothing(entry: Entry) -> Step:
                 "draft-vanished",
                 Scope.MESSAGE,
                 f"a draft of this mail was made in {entry.mailbox}, and neither it nor a sent copy is there any more",
-                "see in the mailbox (Deleted Items, Recoverable Items) and in Exchange's message trace whether it left; "
+                "see in the mailbox (Deleted Items, Recoverable Items) and in the message trace whether it left; "
                 "'mailrouter dead replay' sends it anew, 'mailrouter dead drop' gives it up",
             )
         )

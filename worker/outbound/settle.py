@@ -1,8 +1,9 @@
 """The one place where a delivery ends: status event confirmed by the broker, then where the message goes, then the ack.
 
-Whatever cannot be confirmed leaves the delivery unacked, so that the broker gives it again; nothing here retries.
+Whatever cannot be confirmed goes back to the broker, which gives it again; nothing here retries by itself.
 """
 
+from collections.abc import Awaitable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,6 +17,9 @@ from worker.events.status import Subject
 from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Scope, Unresolved
 from worker.outbound.entry import Entry, Outcome, Waiting
 from worker.outbound.history import History
+
+GIVE_BACK_SECONDS: Final = 5
+"""About how long a message stays in hand that the broker would not let us settle, before the broker gets it back."""
 
 GRACE: Final = timedelta(days=1)
 """How long past the horizon a request is still deferred while its mailbox cannot be looked into."""
@@ -41,17 +45,40 @@ class Settlement:
 
     async def settle(self, entry: Entry, outcome: Outcome) -> str:
         """Tell the CRM, move the message on, ack. Returns the outcome's name; "unsettled" without the broker's word."""
+        return await self._settled(entry.deliveries, self._report(entry, outcome), entry.event_id)
+
+    async def refuse(self, delivery: Delivery, invalid: Invalid) -> str:
+        """An event that is not valid: the dead-letter queue keeps it; the CRM hears of it where an id can be read."""
+        return await self._settled([delivery], self._refuse(delivery, invalid), invalid.event_id)
+
+    async def wait(self, delivery: Delivery, event_id: str, delay_seconds: float) -> str:
+        """Not yet due: the broker keeps it."""
+        history = History.read(delivery.headers, self._clock.now())
+        parking = self._broker.park(delivery, delay_seconds, history.headers())
+        return await self._settled([delivery], _then("parked", parking), event_id)
+
+    async def abandon(self, delivery: Delivery) -> str:
+        """A defect of ours came in between: the message is kept for a person, whatever it is."""
+        history = History.read(delivery.headers, self._clock.now())
+        return await self._settled(
+            [delivery], _then("abandoned", self._bury(delivery, BUG, history)), delivery.message_id
+        )
+
+    async def _settled(self, deliveries: Sequence[Delivery], work: Coroutine[None, None, str], event_id: str) -> str:
+        """Do the work and ack; give back what the broker did not confirm, after a while: it may be full."""
         try:
-            name = await self._report(entry, outcome)
-            for delivery in entry.deliveries:
+            name = await work
+            for delivery in deliveries:
                 await delivery.ack()
         except Unconfirmed as error:
-            _log(entry).not_settled(str(error))
+            maillog.not_settled(event_id=event_id, cause=str(error))
+            await self._clock.sleep(GIVE_BACK_SECONDS * (0.5 + self._clock.jitter()))
+            for delivery in deliveries:
+                await delivery.give_back()
             return "unsettled"
         return name
 
-    async def refuse(self, delivery: Delivery, invalid: Invalid) -> None:
-        """An event that is not valid: the dead-letter queue keeps it; the CRM hears of it where an id can be read."""
+    async def _refuse(self, delivery: Delivery, invalid: Invalid) -> str:
         now = self._clock.now()
         reason = Reason(
             "invalid-event",
@@ -63,30 +90,17 @@ class Settlement:
         maillog.invalid(
             email_id=invalid.email_id, event_id=invalid.event_id, field=invalid.field, message=invalid.message
         )
-        try:
-            await self._bury(delivery, reason, history)
-            if invalid.email_id:
-                subject = Subject(
-                    email_id=invalid.email_id,
-                    event_id=invalid.event_id,
-                    source=invalid.source,
-                    mailbox=invalid.mailbox,
-                    attempt=history.attempts + 1,
-                )
-                await self._publish(status.failed(subject, reason, occurred_at=now))
-            await delivery.ack()
-        except Unconfirmed as error:
-            maillog.not_settled(event_id=invalid.event_id, cause=str(error))
-
-    async def abandon(self, delivery: Delivery) -> str:
-        """A defect of ours came in between: the message is kept for a person, whatever it is."""
-        try:
-            await self._bury(delivery, BUG, History.read(delivery.headers, self._clock.now()))
-            await delivery.ack()
-        except Unconfirmed as error:
-            maillog.not_settled(event_id=delivery.message_id, cause=str(error))
-            return "unsettled"
-        return "abandoned"
+        await self._bury(delivery, reason, history)
+        if invalid.email_id:
+            subject = Subject(
+                email_id=invalid.email_id,
+                event_id=invalid.event_id,
+                source=invalid.source,
+                mailbox=invalid.mailbox,
+                attempt=history.attempts + 1,
+            )
+            await self._publish(status.failed(subject, reason, occurred_at=now))
+        return "invalid"
 
     async def _report(self, entry: Entry, outcome: Outcome) -> str:
         match outcome:
@@ -175,3 +189,8 @@ def _log(entry: Entry) -> maillog.RequestLog:
     return maillog.RequestLog(
         email_id=entry.email_id, event_id=entry.event_id, mailbox=entry.mailbox, profile=entry.profile
     )
+
+
+async def _then(name: str, work: Awaitable[None]) -> str:
+    await work
+    return name
