@@ -19,8 +19,8 @@ _AHEAD: Final = timedelta(hours=1)
 _ENDLESS: Final = timedelta(days=366)
 """An expiry later than this after the event's time is none: the horizon ends a request long before."""
 
-_IDENTIFIER: Final = re.compile(models.IDENTIFIER[:-1] + r"\Z")
-_ADDRESS: Final = re.compile(models.ADDRESS[:-1] + r"\Z")
+_IDENTIFIER: Final = re.compile(models.IDENTIFIER)
+_ADDRESS: Final = re.compile(models.ADDRESS)
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 

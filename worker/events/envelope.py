@@ -31,7 +31,7 @@ def read(body: bytes, content_type: str, headers: Mapping[str, object]) -> dict[
         if media_type != "application/cloudevents+json":
             return "of the CloudEvents formats only application/cloudevents+json is taken"
         return _structured(body)
-    if media_type and not is_json(media_type):
+    if media_type and not _is_json(media_type):
         return "the content type must be application/cloudevents+json, or application/json in binary mode"
     attributes = {
         name[len(prefix.group()) :].lower(): _text(value)
@@ -44,7 +44,7 @@ def read(body: bytes, content_type: str, headers: Mapping[str, object]) -> dict[
     return data if isinstance(data, str) else {**attributes, "data": data[0]}
 
 
-def is_json(media_type: str) -> bool:
+def _is_json(media_type: str) -> bool:
     return _JSON.fullmatch(media_type.partition(";")[0].strip()) is not None
 
 

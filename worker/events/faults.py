@@ -19,6 +19,7 @@ _PATTERNS: Final = {
     models.MESSAGE_ID_OR_NONE: "is not a Message-ID, <...> without blanks or line breaks",
     models.CONTENT_ID: "must not hold blanks, control characters or angle brackets",
     models.CONTENT_TYPE: "is not a media type, type/subtype",
+    models.JSON_TYPE: "must be application/json",
     models.SHA256: "must be 64 hexadecimal digits",
     models.HEADER_NAME: "has an entry whose name is not X- with letters, digits and hyphens",
 }
