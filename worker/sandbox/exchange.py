@@ -1,0 +1,125 @@
+"""The server without HTTP: who asks, what for, and what the operations stand on."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from worker.clock import Clock, SystemClock
+from worker.sandbox.departures import Departures
+from worker.sandbox.directory import Directory, User
+from worker.sandbox.faults import KINDS, Faults, Subject
+from worker.sandbox.item import Item
+from worker.sandbox.options import Options
+from worker.sandbox.soap import Element, Fault, Refusal, local, t
+from worker.sandbox.store import Folder, Mailbox, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, read: what is asked, and the account acted as (signed in, or impersonated)."""
+
+    operation: str
+    element: Element
+    user: User
+
+
+class Exchange:
+    def __init__(
+        self,
+        directory: Directory | None = None,
+        options: Options | None = None,
+        faults: Faults | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.clock = clock or SystemClock()
+        self.directory = directory or Directory(open_domains=("contoso.example",))
+        self.options = options or Options()
+        self.faults = faults or Faults()
+        self.store = Store(self.clock.now)
+        self.departures = Departures(self.store, self.directory, self.options, self.clock)
+        self.requests: Counter[str] = Counter()
+        self.between_folders: Callable[[], Awaitable[None]] | None = None
+        """Awaited between two folders of one FindItem, if set: a test's chance to let something happen there."""
+
+    def mailbox(self, address: str) -> Mailbox:
+        """Raises Refusal ErrorNonExistentMailbox."""
+        user = self.directory.find(address)
+        if user is None or not user.has_mailbox:
+            raise Refusal("ErrorNonExistentMailbox", "No mailbox with such guid.")
+        return self.store.mailbox(user.address)
+
+    def folder(self, call: Call, target: Element, denied: str = "ErrorAccessDenied") -> Folder:
+        """The folder that a FolderId or DistinguishedFolderId means. Raises Refusal, with the code `denied` where the
+        user has no right to it.
+        """
+        if local(target) == "FolderId":
+            found = self.store.folders.get(target.get("Id") or "")
+            if found is None:
+                raise Refusal("ErrorFolderNotFound", "The specified folder could not be found in the store.")
+        else:
+            named = target.findtext(f"{t('Mailbox')}/{t('EmailAddress')}")
+            folders = self.mailbox(named or call.user.address).folders
+            found = folders.get(target.get("Id") or "")
+            if found is None:
+                raise Refusal("ErrorFolderNotFound", "The specified folder could not be found in the store.")
+        if not self._may_open(call.user, found.mailbox):
+            raise Refusal(denied, "Access is denied. Check credentials and try again.")
+        return found
+
+    def target_folder(self, call: Call, parent: Element | None) -> Folder | None:
+        """The folder inside a TargetFolderIdType element; None where there is no such element. Raises Refusal."""
+        if parent is None:
+            return None
+        if len(parent) == 0:
+            raise Fault("ErrorSchemaValidation", "The request failed schema validation: a folder id is missing.")
+        return self.folder(call, parent[0])
+
+    def item(self, call: Call, item_id: Element) -> Item:
+        """The item an ItemId means; its ChangeKey is not looked at. Raises Refusal."""
+        found = self.store.item(item_id.get("Id") or "")
+        self.open(call, found)
+        return found
+
+    def open(self, call: Call, item: Item) -> None:
+        """Raises Refusal ErrorAccessDenied where the user has no right to the item's mailbox."""
+        assert item.folder is not None
+        if not self._may_open(call.user, item.folder.mailbox):
+            raise Refusal("ErrorAccessDenied", "Access is denied. Check credentials and try again.")
+
+    def refuse_if_ordered(self, operation: str, item: Item, mailbox: str = "") -> None:
+        """Raises the Refusal that was ordered for this item, if any. `mailbox` is where an item will be that is in
+        no folder yet.
+        """
+        kind = self.faults.of_item(operation, subject(item, mailbox), "item")
+        if kind is None:
+            return
+        if kind == "stale" and item.folder is not None:
+            self.store.touch(item)
+        busy = KINDS[kind].code == "ErrorServerBusy"
+        refusal = Refusal(
+            KINDS[kind].code,
+            f"Ordered by the fault {kind}.",
+            back_off_milliseconds=self.options.back_off_milliseconds if busy else None,
+        )
+        refusal.stops_batch = kind == "batchstop"
+        raise refusal
+
+    def deny_if_ordered(self, operation: str, item: Item) -> None:
+        """Likewise, after the item's work is done."""
+        kind = self.faults.of_item(operation, subject(item), "done")
+        if kind is not None:
+            raise Refusal(KINDS[kind].code, f"Ordered by the fault {kind}.")
+
+    @staticmethod
+    def _may_open(user: User, mailbox: Mailbox) -> bool:
+        return mailbox.address.casefold() == user.key or user.may(user.full_access, mailbox.address)
+
+
+def subject(item: Item, mailbox: str = "") -> Subject:
+    """What faults may be ordered for: the item's people, and what stays the same when its mail is tried again."""
+    people = [mailbox] if mailbox else []
+    people += [each.address.casefold() for each in item.recipients]
+    people += [each.address.casefold() for each in (item.from_, item.sender) if each is not None]
+    if item.folder is not None:
+        people.append(item.folder.mailbox.address.casefold())
+    return Subject(frozenset(people), item.stamp or item.message_id or item.subject)

@@ -1,0 +1,75 @@
+"""CreateAttachment, GetAttachment, DeleteAttachment. Every change of an attachment changes its item."""
+
+from dataclasses import replace
+
+from worker.sandbox import reading
+from worker.sandbox.exchange import Call, Exchange
+from worker.sandbox.item import Attachment, Item
+from worker.sandbox.operations.operation import Operation, each
+from worker.sandbox.shape import attachment_xml
+from worker.sandbox.soap import Element, Fault, Refusal, answer, m
+
+
+async def _create(exchange: Exchange, call: Call) -> bytes:
+    parent, files = call.element.find(m("ParentItemId")), call.element.find(m("Attachments"))
+    if parent is None or files is None:
+        raise Fault("ErrorSchemaValidation", "The request failed schema validation: ParentItemId or Attachments.")
+
+    def act(read: Attachment | Refusal) -> str:
+        if isinstance(read, Refusal):
+            raise read
+        item = exchange.item(call, parent)
+        if item.is_submitted:
+            raise Refusal("ErrorInvalidPropertyUpdateSentMessage", "A submitted message cannot be changed.")
+        attachment = replace(read, id=exchange.store.attachment_id())
+        exchange.store.attach(item, attachment)
+        return (
+            f'<m:Attachments><t:FileAttachment><t:AttachmentId Id="{attachment.id}" RootItemId="{item.id}" '
+            f'RootItemChangeKey="{item.change_key}"/></t:FileAttachment></m:Attachments>'
+        )
+
+    return answer("CreateAttachment", each("CreateAttachment", [_read(one) for one in files], act, "<m:Attachments/>"))
+
+
+async def _get(exchange: Exchange, call: Call) -> bytes:
+    def act(element: Element) -> str:
+        _, attachment = _found(exchange, call, element)
+        return f"<m:Attachments>{attachment_xml(attachment, content=True)}</m:Attachments>"
+
+    return answer("GetAttachment", each("GetAttachment", _ids(call), act, "<m:Attachments/>"))
+
+
+async def _delete(exchange: Exchange, call: Call) -> bytes:
+    def act(element: Element) -> str:
+        item, attachment = _found(exchange, call, element)
+        exchange.store.detach(item, attachment)
+        return f'<m:RootItemId RootItemId="{item.id}" RootItemChangeKey="{item.change_key}"/>'
+
+    return answer("DeleteAttachment", each("DeleteAttachment", _ids(call), act))
+
+
+def _read(element: Element) -> Attachment | Refusal:
+    try:
+        return reading.attachment(element)
+    except Refusal as refusal:
+        return refusal
+
+
+def _ids(call: Call) -> Element:
+    ids = call.element.find(m("AttachmentIds"))
+    if ids is None or len(ids) == 0:
+        raise Fault("ErrorSchemaValidation", "The request failed schema validation: AttachmentIds is missing or empty.")
+    return ids
+
+
+def _found(exchange: Exchange, call: Call, element: Element) -> tuple[Item, Attachment]:
+    found = exchange.store.attachments.get(element.get("Id") or "")
+    if found is None:
+        raise Refusal("ErrorInvalidAttachmentId", "The specified attachment Id is invalid.")
+    exchange.open(call, found[0])
+    return found
+
+
+CREATE_ATTACHMENT = Operation(_create)
+GET_ATTACHMENT = Operation(_get)
+DELETE_ATTACHMENT = Operation(_delete)

@@ -1,0 +1,24 @@
+"""GetItem: items by id, with what the shape asks for."""
+
+from worker.sandbox.exchange import Call, Exchange
+from worker.sandbox.operations.operation import Operation, each
+from worker.sandbox.operations.send_item import stored_subjects
+from worker.sandbox.shape import Shape
+from worker.sandbox.soap import Element, Fault, answer, m
+
+
+async def _handle(exchange: Exchange, call: Call) -> bytes:
+    ids, wanted = call.element.find(m("ItemIds")), call.element.find(m("ItemShape"))
+    if ids is None or wanted is None:
+        raise Fault("ErrorSchemaValidation", "The request failed schema validation: ItemIds or ItemShape is missing.")
+
+    def act(item_id: Element) -> str:
+        shape = Shape(wanted, in_table=False)
+        item = exchange.item(call, item_id)
+        exchange.refuse_if_ordered("GetItem", item)
+        return f"<m:Items>{shape.write(item)}</m:Items>"
+
+    return answer("GetItem", each("GetItem", ids, act, "<m:Items/>"))
+
+
+GET_ITEM = Operation(_handle, stored_subjects)

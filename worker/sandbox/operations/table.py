@@ -1,0 +1,32 @@
+"""Which operations there are."""
+
+from typing import Final
+
+from worker.sandbox.operations.attachments import CREATE_ATTACHMENT, DELETE_ATTACHMENT, GET_ATTACHMENT
+from worker.sandbox.operations.create_item import CREATE_ITEM
+from worker.sandbox.operations.delete_item import DELETE_ITEM
+from worker.sandbox.operations.find_item import FIND_ITEM
+from worker.sandbox.operations.folders import FIND_FOLDER, GET_FOLDER
+from worker.sandbox.operations.get_item import GET_ITEM
+from worker.sandbox.operations.move_item import MOVE_ITEM
+from worker.sandbox.operations.operation import Operation
+from worker.sandbox.operations.resolve_names import RESOLVE_NAMES
+from worker.sandbox.operations.send_item import SEND_ITEM
+from worker.sandbox.operations.update_item import UPDATE_ITEM
+
+OPERATIONS: Final[dict[str, Operation]] = {
+    "CopyItem": MOVE_ITEM,
+    "CreateAttachment": CREATE_ATTACHMENT,
+    "CreateItem": CREATE_ITEM,
+    "DeleteAttachment": DELETE_ATTACHMENT,
+    "DeleteItem": DELETE_ITEM,
+    "FindFolder": FIND_FOLDER,
+    "FindItem": FIND_ITEM,
+    "GetAttachment": GET_ATTACHMENT,
+    "GetFolder": GET_FOLDER,
+    "GetItem": GET_ITEM,
+    "MoveItem": MOVE_ITEM,
+    "ResolveNames": RESOLVE_NAMES,
+    "SendItem": SEND_ITEM,
+    "UpdateItem": UPDATE_ITEM,
+}

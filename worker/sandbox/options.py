@@ -1,0 +1,54 @@
+"""How this sandbox behaves where Exchange servers differ, and its limits. All may be changed while it runs."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(slots=True)
+class Dwell:
+    """How long a submitted mail stays visible before its copy appears in the folder for sent mail.
+
+    With `held`, it stays in that folder until `Exchange.release` lets it go on: for tests that need the moment.
+    """
+
+    in_drafts_seconds: float = 0.0
+    in_outbox_seconds: float = 0.0
+    held: Literal["no", "drafts", "outbox"] = "no"
+
+
+@dataclass(slots=True)
+class Options:
+    max_request_bytes: int = 64 * 2**20
+    """IIS' limit of an EWS request; beyond it, HTTP 413."""
+    max_message_bytes: int = 35 * 2**20
+    """Beyond it, ErrorMessageSizeExceeded when the mail is sent (Exchange Online's default for sending)."""
+    max_recipients: int = 500
+    """Beyond it, ErrorExceededMaxRecipientLimit when the mail is sent."""
+    max_mailbox_bytes: int | None = None
+    """Beyond it, ErrorQuotaExceeded when something is created."""
+    message_id: Literal["keep", "refuse", "overwrite"] = "keep"
+    """What becomes of an InternetMessageId the client sets: kept, refused with ErrorInvalidPropertySet, or kept on
+    the draft and replaced by the server's own when the mail is sent."""
+    dwell: Dwell = field(default_factory=Dwell)
+    find_limit: int = 1000
+    """Rows a page of FindItem holds at most, whatever was asked (EWSFindCountLimit)."""
+    find_pause_seconds: float = 0.0
+    """Pause between two folders of one FindItem, in which other requests are served. Even with 0 they come in between:
+    Exchange reads the folders one after another, too."""
+    messages_per_minute: int | None = None
+    """Mails a mailbox may send in any 60 seconds; None for no limit."""
+    beyond_rate: Literal["refuse", "queue"] = "refuse"
+    """refuse: ErrorServerBusy with BackOffMilliseconds (a throttling policy). queue: taken, and kept in the Outbox
+    until the mailbox may send again (Exchange Online)."""
+    back_off_milliseconds: int = 1000
+    """What BackOffMilliseconds says where no limit decides it."""
+    retry_after_seconds: int = 1
+    slow_seconds: float = 3.0
+    """How long the fault "slow" keeps the answer back."""
+    deliver_locally: bool = True
+    """Whether mail to mailboxes of this sandbox appears in their Inbox."""
+    accepts_submitted: bool = False
+    """Whether SendItem sends an item again that is submitted already and named by its newest ChangeKey. Some servers
+    may; then nothing but the ChangeKey guards against two mails."""
+    delete_kills_submitted: bool = True
+    """Whether deleting a submitted item that has not left yet takes the mail back, for good."""

@@ -1,0 +1,239 @@
+"""Reads what requests carry: messages, attachments, property paths, with the checks of the schema that matter here."""
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Final
+
+from worker.sandbox.item import INTERNET_HEADERS, Attachment, Item, Property, PropertyKey, Recipient
+from worker.sandbox.soap import Element, Fault, Refusal, local, t
+
+PROPERTY_SETS: Final = {
+    "Address": "00062004-0000-0000-c000-000000000046",
+    "Appointment": "00062002-0000-0000-c000-000000000046",
+    "CalendarAssistant": "11000e07-b51b-40d6-af21-caa85edab1d0",
+    "Common": "00062008-0000-0000-c000-000000000046",
+    "InternetHeaders": INTERNET_HEADERS,
+    "Meeting": "6ed8da90-450b-101b-98da-00aa003f1305",
+    "PublicStrings": "00020329-0000-0000-c000-000000000046",
+    "Sharing": "00062040-0000-0000-c000-000000000046",
+    "Task": "00062003-0000-0000-c000-000000000046",
+    "UnifiedMessaging": "4442858e-a9e3-4e80-b900-317a210cc15b",
+}
+"""The GUIDs behind DistinguishedPropertySetId (MS-OXPROPS 1.3.2)."""
+
+# The order of a message's elements (types.xsd, ItemType and then MessageType): the schema fixes it, Exchange checks it.
+_ITEM_ORDER = """MimeContent ItemId ParentFolderId ItemClass Subject Sensitivity Body Attachments DateTimeReceived Size
+Categories Importance InReplyTo IsSubmitted IsDraft IsFromMe IsResend IsUnmodified InternetMessageHeaders DateTimeSent
+DateTimeCreated ResponseObjects ReminderDueBy ReminderIsSet ReminderNextTime ReminderMinutesBeforeStart DisplayCc
+DisplayTo DisplayBcc HasAttachments ExtendedProperty Culture EffectiveRights LastModifiedName LastModifiedTime
+IsAssociated WebClientReadFormQueryString WebClientEditFormQueryString ConversationId UniqueBody Flag StoreEntryId
+InstanceKey NormalizedBody EntityExtractionResult PolicyTag ArchiveTag RetentionDate Preview
+RightsManagementLicenseData PredictedActionReasons IsClutter BlockStatus HasBlockedImages TextBody IconIndex SearchKey
+Sender ToRecipients CcRecipients BccRecipients IsReadReceiptRequested IsDeliveryReceiptRequested ConversationIndex
+ConversationTopic From InternetMessageId IsRead IsResponseRequested References ReplyTo ReceivedBy
+ReceivedRepresenting ApprovalRequestData VotingInformation ReminderMessageData""".split()  # noqa: SIM905 - reads as text
+_FILE_ORDER = """AttachmentId Name ContentType ContentId ContentLocation AttachmentOriginalUrl Size LastModifiedTime
+IsInline IsContactPhoto Content""".split()  # noqa: SIM905 - likewise
+_MESSAGE_POSITION: Final = {t(name): position for position, name in enumerate(_ITEM_ORDER)}
+_FILE_POSITION: Final = {t(name): position for position, name in enumerate(_FILE_ORDER)}
+
+_TAGS: Final[dict[int, str]] = {0x1035: "message_id", 0x1042: "in_reply_to", 0x1039: "references", 0x0037: "subject"}
+"""Properties by tag that are fields of the item (MS-OXPROPS: PidTagInternetMessageId, PidTagInReplyToId, ...)."""
+
+
+def message(element: Element) -> Item:
+    """An item with the content a request gives. Raises Refusal where Exchange refuses the item, Fault where the
+    request breaks the schema.
+    """
+    item = Item()
+    _check_order(element, _MESSAGE_POSITION)
+    for child in element:
+        set_field(item, child)
+    return item
+
+
+def set_field(item: Item, element: Element) -> None:
+    """Set what one child of a Message element says."""
+    name = local(element)
+    if name in _TEXTS:
+        setattr(item, _TEXTS[name], element.text or "")
+    elif name in _RECIPIENTS:
+        setattr(item, _RECIPIENTS[name], tuple(_mailbox(each) for each in element))
+    elif name in _FLAGS:
+        setattr(item, _FLAGS[name], boolean(element))
+    elif (read := _OTHERS.get(name)) is not None:
+        read(item, element)
+    else:
+        raise Refusal("ErrorInvalidPropertySet", f"Set action is invalid for property {name}.")
+
+
+def clear_field(item: Item, field_uri: str) -> None:
+    """DeleteItemField. Raises Refusal for what cannot be deleted."""
+    name = field_uri.partition(":")[2]
+    if name in _TEXTS and name not in ("ItemClass", "Importance", "Sensitivity"):
+        setattr(item, _TEXTS[name], "")
+    elif name in _RECIPIENTS:
+        setattr(item, _RECIPIENTS[name], ())
+    elif name in _FLAGS:
+        setattr(item, _FLAGS[name], False)
+    elif name == "Body":
+        item.body = ""
+    elif name == "Categories":
+        item.categories = ()
+    else:
+        raise Refusal("ErrorInvalidPropertyDelete", f"Delete action is invalid for property {field_uri}.")
+
+
+def property_key(path: Element) -> PropertyKey:
+    """Which property an ExtendedFieldURI means. Raises Refusal when its attributes do not go together."""
+    tag = path.get("PropertyTag")
+    if tag is not None:
+        return ("tag", int(tag, 0))
+    distinguished = path.get("DistinguishedPropertySetId")
+    property_set = PROPERTY_SETS.get(distinguished) if distinguished else (path.get("PropertySetId") or "").lower()
+    name, number = path.get("PropertyName"), path.get("PropertyId")
+    if not property_set or (name is None) == (number is None):
+        raise Refusal("ErrorInvalidExtendedProperty", "The extended property attribute combination is invalid.")
+    if name is None:
+        return (property_set, int(number or "0"))
+    return (property_set, name.lower() if property_set == INTERNET_HEADERS else name)
+
+
+def set_property(item: Item, element: Element) -> None:
+    """Set what an ExtendedProperty element says."""
+    path = element.find(t("ExtendedFieldURI"))
+    if path is None:
+        raise Fault("ErrorSchemaValidation", "The request failed schema validation: ExtendedFieldURI is missing.")
+    key = property_key(path)
+    values = element.find(t("Values"))
+    value = element.findtext(t("Value")) or "" if values is None else tuple(each.text or "" for each in values)
+    if key[0] == "tag" and key[1] in _TAGS and isinstance(value, str):
+        setattr(item, _TAGS[int(key[1])], value)
+        return
+    item.properties[key] = Property(path.get("PropertyType") or "String", value)
+
+
+def clear_property(item: Item, path: Element) -> None:
+    key = property_key(path)
+    if key[0] == "tag" and key[1] in _TAGS:
+        setattr(item, _TAGS[int(key[1])], "")
+    item.properties.pop(key, None)
+
+
+def tag_field(key: PropertyKey) -> str:
+    """The item's field that a property tag stands for, "" for none."""
+    return _TAGS.get(int(key[1]), "") if key[0] == "tag" else ""
+
+
+def attachment(element: Element) -> Attachment:
+    """A FileAttachment, without an id yet. Raises Refusal, Fault."""
+    if local(element) != "FileAttachment":
+        raise Refusal("ErrorInvalidItemForOperationCreateItemAttachment", "The sandbox takes file attachments only.")
+    _check_order(element, _FILE_POSITION)
+    try:
+        content = base64.b64decode((element.findtext(t("Content")) or "").translate(_BLANKS), validate=True)
+    except (binascii.Error, ValueError):
+        raise Fault("ErrorSchemaValidation", "The request failed schema validation: Content is not base64.") from None
+    inline = element.find(t("IsInline"))
+    return Attachment(
+        id="",
+        name=element.findtext(t("Name")) or "",
+        content_type=element.findtext(t("ContentType")) or "",
+        content=content,
+        content_id=element.findtext(t("ContentId")) or "",
+        content_location=element.findtext(t("ContentLocation")) or "",
+        inline=inline is not None and boolean(inline),
+    )
+
+
+def boolean(element: Element) -> bool:
+    text = (element.text or "").strip()
+    if text not in ("true", "false", "1", "0"):
+        raise Fault("ErrorSchemaValidation", f"The request failed schema validation: {local(element)} is no boolean.")
+    return text in ("true", "1")
+
+
+def _check_order(element: Element, positions: dict[str, int]) -> None:
+    last = -1
+    for child in element:
+        position = positions.get(str(child.tag), -1)
+        if position < last or position < 0:
+            raise Fault(
+                "ErrorSchemaValidation",
+                f"The request failed schema validation: The element '{local(element)}' has invalid child element "
+                f"'{local(child)}'.",
+            )
+        last = position
+
+
+def _mailbox(element: Element) -> Recipient:
+    return Recipient(
+        address=(element.findtext(t("EmailAddress")) or "").strip(),
+        name=element.findtext(t("Name")) or "",
+        routing_type=element.findtext(t("RoutingType")) or "SMTP",
+    )
+
+
+def _one_mailbox(field: str) -> Callable[[Item, Element], None]:
+    def read(item: Item, element: Element) -> None:
+        inner = element.find(t("Mailbox"))
+        setattr(item, field, None if inner is None else _mailbox(inner))
+
+    return read
+
+
+def _body(item: Item, element: Element) -> None:
+    kind = element.get("BodyType")
+    if kind not in ("HTML", "Text"):
+        raise Fault("ErrorSchemaValidation", "The request failed schema validation: BodyType is missing or invalid.")
+    item.body, item.body_type = element.text or "", kind
+
+
+def _categories(item: Item, element: Element) -> None:
+    item.categories = tuple(each.text or "" for each in element)
+
+
+def _attachments(item: Item, element: Element) -> None:
+    item.attachments = [attachment(each) for each in element]
+
+
+def _choice(field: str, values: tuple[str, ...]) -> Callable[[Item, Element], None]:
+    def read(item: Item, element: Element) -> None:
+        if element.text not in values:
+            raise Fault("ErrorSchemaValidation", f"The request failed schema validation: {local(element)} is invalid.")
+        setattr(item, field, element.text)
+
+    return read
+
+
+_BLANKS: Final = {ord(each): None for each in " \t\r\n"}
+_TEXTS: Final = {
+    "ItemClass": "item_class",
+    "Subject": "subject",
+    "InReplyTo": "in_reply_to",
+    "InternetMessageId": "message_id",
+    "References": "references",
+}
+_RECIPIENTS: Final = {"ToRecipients": "to", "CcRecipients": "cc", "BccRecipients": "bcc", "ReplyTo": "reply_to"}
+_FLAGS: Final = {
+    "IsReadReceiptRequested": "read_receipt",
+    "IsDeliveryReceiptRequested": "delivery_receipt",
+    "IsRead": "is_read",
+}
+_OTHERS: Final[dict[str, Callable[[Item, Element], None]]] = {
+    "Attachments": _attachments,
+    "Body": _body,
+    "Categories": _categories,
+    "ExtendedProperty": set_property,
+    "From": _one_mailbox("from_"),
+    "Importance": _choice("importance", ("Low", "Normal", "High")),
+    "Sender": _one_mailbox("sender"),
+    "Sensitivity": _choice("sensitivity", ("Normal", "Personal", "Private", "Confidential")),
+    # Nothing a mail's sender depends on: taken and not kept.
+    "Culture": lambda _item, _element: None,
+    "Flag": lambda _item, _element: None,
+    "IsResponseRequested": lambda _item, _element: None,
+    "ReminderIsSet": lambda _item, _element: None,
+    "ReminderMinutesBeforeStart": lambda _item, _element: None,
+}

@@ -1,0 +1,54 @@
+"""Reads a request: envelope, operation, and who is acted for."""
+
+from typing import Final
+
+from lxml import etree
+
+from worker.sandbox.directory import User
+from worker.sandbox.exchange import Call, Exchange
+from worker.sandbox.soap import MESSAGES, SOAP, Element, Fault, local, t
+
+
+class Unreadable(Exception):  # noqa: N818 - it becomes HTTP 400
+    """No SOAP request at all."""
+
+
+def read(exchange: Exchange, body: bytes, signed_in: User) -> Call:
+    """Raises Unreadable, or Fault for XML that Exchange refuses and for impersonation that is not allowed."""
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, huge_tree=True, remove_comments=True, remove_pis=True
+    )
+    try:
+        envelope = etree.fromstring(body, parser)
+    except etree.XMLSyntaxError as error:
+        raise Fault("ErrorSchemaValidation", f"The request failed schema validation: {error.msg}") from None
+    if b"<!DOCTYPE" in body[:200]:
+        raise Unreadable
+    content = envelope.find(f"{{{SOAP}}}Body")
+    if envelope.tag != f"{{{SOAP}}}Envelope" or content is None or len(content) != 1:
+        raise Unreadable
+    operation = content[0]
+    if not str(operation.tag).startswith(f"{{{MESSAGES}}}"):
+        raise Unreadable
+    header = envelope.find(f"{{{SOAP}}}Header")
+    user = signed_in if header is None else _acting(exchange, header, signed_in)
+    return Call(local(operation), operation, user)
+
+
+def _acting(exchange: Exchange, header: Element, signed_in: User) -> User:
+    sid = header.find(f"{t('ExchangeImpersonation')}/{t('ConnectingSID')}")
+    if sid is None:
+        return signed_in
+    named = {local(each): (each.text or "").strip() for each in sid}
+    address = next((named[each] for each in _NAMES if each in named), "")
+    user = exchange.directory.find(address) if address else None
+    if user is None:
+        raise Fault("ErrorNonExistentMailbox", "The SMTP address has no mailbox associated with it.")
+    if not signed_in.may(signed_in.impersonates, user.address):
+        raise Fault(
+            "ErrorImpersonateUserDenied", "The account does not have permission to impersonate the requested user."
+        )
+    return user
+
+
+_NAMES: Final = ("PrimarySmtpAddress", "SmtpAddress", "PrincipalName")

@@ -1,0 +1,162 @@
+"""The sandbox on a port: EWS at `/EWS/Exchange.asmx`, and beside it, for loopback only, what the witness knows."""
+
+import asyncio
+import base64
+import binascii
+import itertools
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from aiohttp import web
+
+from worker.sandbox import reply as replies
+from worker.sandbox import request as requests
+from worker.sandbox.departures import SentMail
+from worker.sandbox.directory import User
+from worker.sandbox.exchange import Call, Exchange
+from worker.sandbox.faults import KINDS
+from worker.sandbox.gates import Gates
+from worker.sandbox.operations.table import OPERATIONS
+from worker.sandbox.recording import Recording
+from worker.sandbox.reply import Reply
+from worker.sandbox.soap import Fault, Refusal
+from worker.sandbox.witness import Witness
+
+PATH: Final = "/EWS/Exchange.asmx"
+
+
+class Sandbox:
+    """One sandbox Exchange on one port. `exchange` is what it serves and may be changed while it runs.
+
+    Use it as an asynchronous context, or call `start` and `stop`.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        record_to: Path | None = None,
+    ) -> None:
+        self.exchange = exchange or Exchange()
+        self.gates = Gates()
+        self.host, self.port = host, port
+        self._tls = tls
+        self._recording = Recording(record_to) if record_to is not None else None
+        self._numbers = itertools.count(1)
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """The EWS endpoint."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self._tls else 'http'}://{host}:{self.port}{PATH}"
+
+    @property
+    def sent(self) -> Sequence[SentMail]:
+        """Every mail that left, in order."""
+        return self.exchange.departures.sent
+
+    async def start(self) -> None:
+        """Listen. Port 0 takes a free one; `port` then says which. Raises OSError."""
+        application = web.Application(client_max_size=self.exchange.options.max_request_bytes)
+        application.router.add_post(PATH, self._serve)
+        application.router.add_routes(Witness(self.exchange).routes())
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self.host, self.port, ssl_context=self._tls, backlog=1024)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        self.gates.open_all()
+        await self.exchange.departures.stop()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        number = next(self._numbers)
+        user = self._signed_in(request)
+        if user is None:
+            self.exchange.requests["401"] += 1
+            return await self._write(request, replies.unauthorized(), number)
+        body = await request.read()  # aiohttp answers 413 beyond client_max_size, as IIS does
+        reply = await self._answer(body, user)
+        if self._recording is not None:
+            self._recording.write(number, body, reply)
+        return await self._write(request, reply, number)
+
+    def _signed_in(self, request: web.Request) -> User | None:
+        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+        if scheme.casefold() != "basic":
+            return None
+        try:
+            username, _, password = base64.b64decode(credentials, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        return self.exchange.directory.sign_in(username, password)
+
+    async def _answer(self, body: bytes, user: User) -> Reply:
+        try:
+            call = requests.read(self.exchange, body, user)
+            self.exchange.requests[call.operation] += 1
+            return await self._perform(call)
+        except requests.Unreadable:
+            return Reply(400)
+        except Fault as fault:
+            return replies.of_fault(fault)
+
+    async def _perform(self, call: Call) -> Reply:
+        exchange, operation = self.exchange, OPERATIONS.get(call.operation)
+        if operation is None:
+            raise Fault("ErrorInvalidRequest", f"The sandbox has no operation {call.operation}.")
+        kind = exchange.faults.of_request(call.operation, operation.subjects(exchange, call))
+        if kind is not None and KINDS[kind].stage == "before":
+            instead = replies.before_work(kind, exchange.options)
+            if instead is not None:
+                return instead
+            await exchange.clock.sleep(exchange.options.slow_seconds)
+        await self.gates.pass_by(call.operation, "before")
+        try:
+            reply = Reply(200, await operation.handle(exchange, call))
+        except Refusal as refusal:  # one that speaks of the whole request, not of an item
+            raise Fault(refusal.code, refusal.text) from None
+        await self.gates.pass_by(call.operation, "after")
+        if kind is not None and KINDS[kind].stage == "after":
+            return replies.after_work(kind, reply)
+        return reply
+
+    async def _write(self, request: web.Request, reply: Reply, number: int) -> web.StreamResponse:
+        headers = {**reply.headers, "request-id": f"00000000-0000-4000-8000-{number:012x}", "X-FEServer": "SANDBOX"}
+        if "client-request-id" in request.headers:
+            headers["client-request-id"] = request.headers["client-request-id"]
+        if reply.line == "whole":
+            return web.Response(
+                status=reply.status,
+                body=reply.body,
+                headers={**headers, "Content-Type": reply.content_type},
+            )
+        response = web.StreamResponse(status=reply.status, headers={**headers, "Content-Type": reply.content_type})
+        if reply.line == "half":
+            response.content_length = len(reply.body)
+            await response.prepare(request)
+            await response.write(reply.body[: len(reply.body) // 2])
+            await asyncio.sleep(0)
+        if request.transport is not None:
+            request.transport.close() if reply.line == "half" else request.transport.abort()
+        return response

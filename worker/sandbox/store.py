@@ -1,0 +1,156 @@
+"""Mailboxes, folders and the items in them; ids and change keys. No rights, no sending."""
+
+import base64
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from worker.sandbox.item import Attachment, Item, change_key
+from worker.sandbox.soap import Refusal
+
+_FOLDERS: Final = (
+    # distinguished name, parent, display name, folder class, element
+    ("root", "", "Root", "", "Folder"),
+    ("msgfolderroot", "root", "Top of Information Store", "IPF.Note", "Folder"),
+    ("inbox", "msgfolderroot", "Inbox", "IPF.Note", "Folder"),
+    ("drafts", "msgfolderroot", "Drafts", "IPF.Note", "Folder"),
+    ("outbox", "msgfolderroot", "Outbox", "IPF.Note", "Folder"),
+    ("sentitems", "msgfolderroot", "Sent Items", "IPF.Note", "Folder"),
+    ("deleteditems", "msgfolderroot", "Deleted Items", "IPF.Note", "Folder"),
+    ("junkemail", "msgfolderroot", "Junk Email", "IPF.Note", "Folder"),
+    ("calendar", "msgfolderroot", "Calendar", "IPF.Appointment", "CalendarFolder"),
+    ("contacts", "msgfolderroot", "Contacts", "IPF.Contact", "ContactsFolder"),
+    ("tasks", "msgfolderroot", "Tasks", "IPF.Task", "TasksFolder"),
+)
+
+
+@dataclass(slots=True, eq=False)
+class Folder:
+    id: str
+    name: str
+    display_name: str
+    folder_class: str
+    element: str
+    mailbox: "Mailbox"
+    parent: "Folder | None"
+    items: dict[str, Item] = field(default_factory=dict)
+    """In the order of LastModifiedTime: what is changed or comes in goes to the end. A page of the newest costs
+    no scan."""
+
+    @property
+    def change_key(self) -> str:
+        return change_key(len(self.items))
+
+
+@dataclass(slots=True, eq=False)
+class Mailbox:
+    address: str
+    number: int
+    folders: dict[str, Folder] = field(default_factory=dict)
+    used_bytes: int = 0
+    sent_at: list[datetime] = field(default_factory=list)
+    """When the mails of the last minute were sent."""
+
+
+class Store:
+    """`now` is the clock of the server: whole microseconds here, whole seconds in every answer."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self.now = now
+        self.mailboxes: dict[str, Mailbox] = {}
+        self.items: dict[str, Item] = {}
+        self.folders: dict[str, Folder] = {}
+        self.attachments: dict[str, tuple[Item, Attachment]] = {}
+        self._numbers = itertools.count(1)
+        self._changes = itertools.count(1)
+
+    def mailbox(self, address: str) -> Mailbox:
+        """The mailbox of an address, made at its first use."""
+        key = address.casefold()
+        found = self.mailboxes.get(key)
+        if found is None:
+            found = self.mailboxes[key] = Mailbox(address, len(self.mailboxes) + 1)
+            for name, parent, display_name, folder_class, element in _FOLDERS:
+                folder = Folder(
+                    self._id(found, "F"), name, display_name, folder_class, element, found, found.folders.get(parent)
+                )
+                found.folders[name] = self.folders[folder.id] = folder
+        return found
+
+    def add(self, item: Item, folder: Folder) -> None:
+        """A new item; it gets its id, its first change key and its creation time."""
+        now = self.now()
+        item.created_at = item.created_at or now
+        item.received_at = item.received_at or now
+        self._enter(item, folder, now)
+
+    def touch(self, item: Item) -> None:
+        """The item was changed: new change key, and now it is the newest of its folder."""
+        assert item.folder is not None
+        item.change = next(self._changes)
+        item.modified_at = self.now()
+        item.folder.items[item.id] = item.folder.items.pop(item.id)
+
+    def move(self, item: Item, folder: Folder) -> None:
+        """Into another folder, under a new id, as Exchange does it."""
+        self.remove(item)
+        self._enter(item, folder, self.now())
+
+    def remove(self, item: Item) -> None:
+        assert item.folder is not None
+        del item.folder.items[item.id]
+        del self.items[item.id]
+        for attachment in item.attachments:
+            self.attachments.pop(attachment.id, None)
+        item.folder.mailbox.used_bytes -= item.size
+        item.folder = None
+
+    def attach(self, item: Item, attachment: Attachment) -> None:
+        assert item.folder is not None
+        item.attachments.append(attachment)
+        item.folder.mailbox.used_bytes += len(attachment.content)
+        self.attachments[attachment.id] = (item, attachment)
+        self.touch(item)
+
+    def detach(self, item: Item, attachment: Attachment) -> None:
+        assert item.folder is not None
+        item.attachments.remove(attachment)
+        item.folder.mailbox.used_bytes -= len(attachment.content)
+        del self.attachments[attachment.id]
+        self.touch(item)
+
+    def attachment_id(self) -> str:
+        return self._text(f"A{next(self._numbers):020d}")
+
+    def item(self, item_id: str) -> Item:
+        """Raises Refusal: ErrorInvalidIdMalformed, ErrorItemNotFound."""
+        found = self.items.get(item_id)
+        if found is not None:
+            return found
+        if not item_id.startswith(_PREFIX):
+            raise Refusal("ErrorInvalidIdMalformed", "Id is malformed.")
+        if item_id in self.folders:
+            raise Refusal("ErrorCannotUseFolderIdForItemId", "Id is not an item id.")
+        raise Refusal("ErrorItemNotFound", "The specified object was not found in the store.")
+
+    def _enter(self, item: Item, folder: Folder, now: datetime) -> None:
+        item.id = self._id(folder.mailbox, "I")
+        item.change = next(self._changes)
+        item.modified_at = now
+        item.folder = folder
+        folder.items[item.id] = self.items[item.id] = item
+        folder.mailbox.used_bytes += item.size
+        for attachment in item.attachments:
+            self.attachments[attachment.id] = (item, attachment)
+
+    def _id(self, mailbox: Mailbox, kind: str) -> str:
+        return self._text(f"{kind}{mailbox.number:010d}{next(self._numbers):016d}")
+
+    @staticmethod
+    def _text(plain: str) -> str:
+        return _PREFIX + base64.b64encode(plain.encode()).decode()
+
+
+_PREFIX: Final = "AAMkADAwMDAtc2FuZGJveA"
