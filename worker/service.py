@@ -1,1 +1,47 @@
-"""..."""
+"""A process that starts, works until it is told to stop, and stops within a bound."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+
+import structlog
+
+_log = structlog.get_logger("service")
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set. Only the first one of each counts: stopping is bounded anyway."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, stopping.set)
+    return stopping
+
+
+async def serve(
+    work: Coroutine[None, None, None],
+    stop: Callable[[], None],
+    *,
+    stopping: asyncio.Event,
+    shutdown_seconds: float,
+) -> None:
+    """Do `work` until `stopping` is set; then ask it to `stop`, and cancel what has not ended within the bound.
+
+    Work that ends by itself ends the service, and what it raises comes out here.
+    """
+    task = asyncio.create_task(work)
+    told = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait((task, told), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            _log.info("stopping", shutdown_seconds=shutdown_seconds)
+            stop()
+            await asyncio.wait((task,), timeout=shutdown_seconds)
+        if not task.done():
+            _log.warning("stopped before all work had ended; the broker gives it to another worker")
+            return
+        await task
+    finally:
+        for each in (task, told):
+            each.cancel()
+        await asyncio.gather(task, told, return_exceptions=True)

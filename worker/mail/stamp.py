@@ -24,7 +24,7 @@ _PLAIN = re.compile(r"[!-~]{1,100} [!-~]{1,100}")
 def stamp_of(source: str, event_id: str) -> Stamp:
     """`source id` where both are short and printable ASCII, else `sha256 <hex>` of the two."""
     plain = f"{source} {event_id}"
-    if _PLAIN.fullmatch(plain):
+    if _PLAIN.fullmatch(plain) and source != "sha256":
         return Stamp(plain)
     digest = hashlib.sha256(f"{len(source)}:{source}{event_id}".encode("utf-8", "surrogatepass"))
     return Stamp(f"sha256 {digest.hexdigest()}")

@@ -1,0 +1,54 @@
+"""/metrics for Prometheus, /healthz (the event loop answers), /readyz (it can do its work)."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from worker.settings import ConfigurationError
+
+Ready = Callable[[], Mapping[str, bool]]
+"""What must be so for the worker to do its work, by name, and whether it is."""
+
+
+@contextlib.asynccontextmanager
+async def serve_http(address: str, registry: CollectorRegistry, ready: Ready) -> AsyncIterator[str]:
+    """Serve at HOST:PORT while the context lasts; "off" serves nothing. Gives the URL, "" when off.
+
+    Raises ConfigurationError when the address cannot be listened on.
+    """
+    if address == "off":
+        yield ""
+        return
+    host, _, port = address.rpartition(":")
+    runner = web.AppRunner(_app(registry, ready), access_log=None)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host.strip("[]"), int(port)).start()
+        except OSError as error:
+            raise ConfigurationError(
+                f"MAILROUTER_HTTP: {address} cannot be listened on: {error.strerror}; "
+                "give another address, one per worker of a machine, or 'off'"
+            ) from None
+        bound_host, bound_port = runner.addresses[0][:2]
+        yield f"http://{bound_host}:{bound_port}"
+    finally:
+        await runner.cleanup()
+
+
+def _app(registry: CollectorRegistry, ready: Ready) -> web.Application:
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.json_response({"status": "alive"})
+
+    async def readyz(_: web.Request) -> web.Response:
+        state = ready()
+        return web.json_response(dict(state), status=200 if all(state.values()) else 503)
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", metrics), web.get("/healthz", healthz), web.get("/readyz", readyz)])
+    return app
