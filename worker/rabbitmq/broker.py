@@ -1,0 +1,189 @@
+"""The port `worker.events.broker` over one session: every publish confirmed, mandatory, persistent and bounded in time.
+
+A message that leads to no queue gives the session up: the next one declares the topology anew, and a queue that
+somebody deleted is back by then.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from aiormq.exceptions import DeliveryError, PublishError
+from pamqp import encode
+from pamqp.commands import Basic
+
+from worker import retry
+from worker.events.broker import Burial, Delivery, Headers, HeaderValue, Unconfirmed
+from worker.rabbitmq.connection import LOST, Session, closing_told, told
+from worker.rabbitmq.consumer import Taken
+from worker.rabbitmq.topology import BULK, DEAD, MAIL, OUTBOUND, tier_name
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import aiormq.abc
+
+PUBLISH_SECONDS: Final = 30.0
+"""How long the broker may take to confirm one message."""
+
+CLOUDEVENTS_JSON: Final = "application/cloudevents+json"
+_PERSISTENT: Final = 2
+_TEXT_LENGTH: Final = 1000
+
+HEADERS_BYTES: Final = 64 * 1024
+"""The header frame of a message must fit into one frame of the connection (128 KiB by default); a larger one makes the
+broker close the connection. A publisher's headers beyond this are left out of our copies."""
+
+BROKER_HEADERS: Final = frozenset(
+    {
+        "CC",  # sender-selected distribution: would copy the message to further queues
+        "BCC",
+        "x-acquired-count",
+        "x-death",  # how the message came here by our own tiers
+        "x-delivery-count",
+        "x-first-death-exchange",
+        "x-first-death-queue",
+        "x-first-death-reason",
+        "x-last-death-exchange",
+        "x-last-death-queue",
+        "x-last-death-reason",
+    }
+)
+"""Headers that mean something to the broker: never carried over from one message to its copy."""
+
+BURIAL_HEADERS: Final = ("x-reason", "x-detail", "x-remedy", "x-attempts", "x-first-seen-at", "x-queue")
+
+
+@dataclass(slots=True)
+class Publisher:
+    """Publishes over one channel; whatever is not confirmed raises Unconfirmed."""
+
+    _session: Session
+    _channel: "aiormq.abc.AbstractChannel"
+    _under_way: dict[str, asyncio.Event] = field(default_factory=dict)
+
+    @classmethod
+    async def open(cls, session: Session) -> "Publisher":
+        """Raises Unconfirmed when the session is lost already."""
+        try:
+            channel = await session.channel()
+            return cls(session, await channel.get_underlay_channel())
+        except LOST as error:
+            raise Unconfirmed(told(error)) from error
+
+    async def publish(self, exchange: str, routing_key: str, body: bytes, properties: Basic.Properties) -> None:
+        async with self._alone(properties.message_id or ""):
+            try:
+                with closing_told():
+                    await self._channel.basic_publish(
+                        body,
+                        exchange=exchange,
+                        routing_key=routing_key,
+                        properties=properties,
+                        mandatory=True,
+                        timeout=PUBLISH_SECONDS,
+                    )
+            except (PublishError, DeliveryError, *LOST) as error:
+                cause = _cause(error, exchange or routing_key)
+                if isinstance(error, PublishError):
+                    self._session.end(cause)
+                raise Unconfirmed(cause) from error
+
+    @asynccontextmanager
+    async def _alone(self, message_id: str) -> "AsyncIterator[None]":
+        """Aiormq tells returned messages apart by their message id: two of one id may not be under way at once."""
+        while message_id in self._under_way:
+            await self._under_way[message_id].wait()
+        done = self._under_way[message_id] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._under_way[message_id]
+            done.set()
+
+
+class RabbitBroker:
+    """`park` and `bury` take deliveries of `consume` only: they copy all of a message, also what the port hides."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+
+    async def publish(self, routing_key: str, body: bytes, message_id: str) -> None:
+        properties = Basic.Properties(content_type=CLOUDEVENTS_JSON, message_id=message_id, delivery_mode=_PERSISTENT)
+        await self._publisher.publish(MAIL, routing_key, body, properties)
+
+    async def park(self, delivery: Delivery, delay_seconds: float, headers: Mapping[str, HeaderValue]) -> None:
+        tier = tier_name(retry.tier(delay_seconds))
+        queue = BULK if delivery.bulk else OUTBOUND
+        await self._publisher.publish(tier, queue, delivery.body, copied(delivery, bounded(headers)))
+
+    async def bury(self, delivery: Delivery, burial: Burial) -> None:
+        headers = bounded(
+            {
+                "x-reason": burial.reason,
+                "x-detail": burial.detail,
+                "x-remedy": burial.remedy,
+                "x-attempts": burial.attempts,
+                "x-first-seen-at": burial.first_seen_at,
+                "x-queue": BULK if delivery.bulk else OUTBOUND,
+            }
+        )
+        await self._publisher.publish("", DEAD, delivery.body, copied(delivery, headers))
+
+
+def copied(delivery: Delivery, headers: Headers) -> Basic.Properties:
+    """The properties of a copy of this message, with these headers added.
+
+    Left out are its expiration, which would cut a delay short or lose a dead letter, and its user id, which the
+    broker accepts from that user only.
+    """
+    assert isinstance(delivery, Taken), "a delivery of another broker"
+    original = delivery.properties
+    return Basic.Properties(
+        content_type=original.content_type,
+        content_encoding=original.content_encoding,
+        headers={**_kept(delivery.headers), **headers},  # type: ignore[dict-item] # checked by _kept and bounded
+        delivery_mode=_PERSISTENT,
+        correlation_id=original.correlation_id,
+        reply_to=original.reply_to,
+        message_id=original.message_id,
+        timestamp=original.timestamp,
+        message_type=original.message_type,
+        app_id=original.app_id,
+    )
+
+
+def bounded(headers: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
+    return {name: value[:_TEXT_LENGTH] if isinstance(value, str) else value for name, value in headers.items()}
+
+
+def _kept(headers: Headers) -> dict[str, object]:
+    kept: dict[str, object] = {}
+    size = 0
+    for name, value in headers.items():
+        if name in BROKER_HEADERS:
+            continue
+        # A string that is not UTF-8 is read as bytes, which have no type of their own on the way out.
+        carried = bytearray(value) if isinstance(value, bytes) else value
+        try:
+            size += len(encode.field_table({name: carried}))  # type: ignore[dict-item] # what it cannot take it says
+        except (TypeError, ValueError):
+            continue
+        if size > HEADERS_BYTES:
+            break
+        kept[name] = carried
+    return kept
+
+
+def _cause(error: Exception, target: str) -> str:
+    match error:
+        case PublishError():
+            return f"{target} leads to no queue"
+        case DeliveryError():
+            return f"the broker has refused a message for {target}: a queue is full"
+        case TimeoutError():
+            return f"the broker did not confirm a message for {target} within {PUBLISH_SECONDS:.0f} s"
+        case _:
+            return told(error)

@@ -1,0 +1,280 @@
+"""A connection to the broker that is made again whenever it is lost.
+
+What belongs to one connection lives in a `Session` and ends with it: channels, delivery tags, unacked deliveries. A
+reconnect begins with nothing, and the broker gives again what was not settled. (aio-pika's robust connections restore
+channels and consumers by themselves; an ack with a delivery tag of the connection before would then settle something
+else, so they are not used.)
+"""
+
+import asyncio
+import contextlib
+import logging
+import re
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, Final
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ChannelInvalidStateError,
+    ChannelPreconditionFailed,
+    ConnectionClosed,
+    IncompatibleProtocolError,
+    ProbableAuthenticationError,
+    ProtocolSyntaxError,
+)
+from aiormq.exceptions import ChannelAccessRefused
+
+from worker import metrics
+from worker.clock import Clock
+from worker.rabbitmq import topology
+from worker.rabbitmq.address import VARIABLE, BrokerAddress, Unavailable
+
+FIRST_DELAY_SECONDS: Final = 0.2
+LAST_DELAY_SECONDS: Final = 10.0
+SETTLED_SECONDS: Final = 10.0
+"""A session that lasted so long was a good one: the back-off starts anew."""
+
+OPEN_SECONDS: Final = 15.0
+CLOSE_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 1.0
+
+LOST: Final = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)
+"""What aio-pika and aiormq raise when connection or channel are gone or do not answer."""
+
+_ERRNO: Final = re.compile(r"^\[Errno -?\d+\] ")
+
+_log = structlog.get_logger("broker")
+
+# What it reports as errors are lost connections; they are told here, in one line with the remedy.
+logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)
+
+
+class Session:
+    """One connection from its beginning to its end. `stopping` is set when the work is to come to an end."""
+
+    def __init__(self, connection: AbstractConnection, stopping: asyncio.Event) -> None:
+        self._connection = connection
+        self.stopping = stopping
+        self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        connection.close_callbacks.add(self._closed)
+
+    async def channel(self, prefetch: int = 0) -> AbstractChannel:
+        """A channel with confirms; an unroutable message raises. When it closes, the session is over.
+
+        Raises one of `LOST`.
+        """
+        with closing_told():
+            async with asyncio.timeout(OPEN_SECONDS):
+                channel = await self._connection.channel(on_return_raises=True)
+                channel.close_callbacks.add(self._closed)
+                if prefetch:
+                    await channel.set_qos(prefetch)
+        return channel
+
+    def end(self, cause: str) -> None:
+        """Give the session up: somebody found it of no use."""
+        if not self.lost.done():
+            self.lost.set_result(cause)
+
+    async def blocked(self) -> bool:
+        """Whether the broker takes no messages for now, being short of memory or disk."""
+        transport = self._connection.transport
+        if transport is None:
+            return False
+        try:
+            async with asyncio.timeout(0.05):  # returns at once unless blocked
+                await transport.ready()
+        except TimeoutError:
+            return True
+        return False
+
+    def _closed(self, _closed: object, cause: BaseException | None) -> None:
+        self.end(told(cause))
+
+
+class BrokerConnection:
+    """Keeps a session going until told to stop. `connected` and `blocked` are for whoever reports on health."""
+
+    def __init__(self, address: BrokerAddress, clock: Clock, *, name: str) -> None:
+        self._address = address
+        self._clock = clock
+        self._name = name
+        self._stopping = asyncio.Event()
+        self.connected = False
+        self.blocked = False
+
+    def stop(self) -> None:
+        """End in order: sessions see `stopping`; `run` returns when the work has, or at once while there is none."""
+        self._stopping.set()
+
+    async def run(self, work: Callable[[Session], Awaitable[None]]) -> None:
+        """Do `work` over a session, again with a new one whenever it was lost, until `work` returns.
+
+        When a session is lost, its work is cancelled and has ended before the next one begins. What `work` raises,
+        other than that the session was lost, is a defect and comes out here.
+        """
+        failures = 0
+        last_cause = ""
+        while not self._stopping.is_set():
+            began = self._clock.monotonic()
+            try:
+                async with connect(self._address, name=self._name, stopping=self._stopping) as session:
+                    _log.info("broker connected", broker=str(self._address))
+                    began, last_cause = self._clock.monotonic(), ""
+                    await self._work(session, work)
+                    return
+            except Unavailable as error:
+                if error.cause != last_cause:
+                    _log.warning("broker lost", broker=str(self._address), cause=error.cause, remedy=error.remedy)
+                last_cause = error.cause
+            if self._clock.monotonic() - began > SETTLED_SECONDS:
+                failures = 0
+            await self._pause(failures)
+            failures += 1
+
+    async def _work(self, session: Session, work: Callable[[Session], Awaitable[None]]) -> None:
+        """Returns when `work` did; raises Unavailable when the session was lost first."""
+        task = asyncio.ensure_future(work(session))
+        watch = asyncio.create_task(self._watch(session))
+        self._report(connected=True)
+        try:
+            await asyncio.wait((task, watch, session.lost), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._report(connected=False)
+            await _ended(task, watch)
+        for each in (task, watch):
+            error = None if each.cancelled() else each.exception()
+            if error is not None and not isinstance(error, LOST):
+                raise error
+            if error is not None:
+                session.end(told(error))
+        if task.cancelled() or task.exception() is not None:
+            raise Unavailable(f"the connection was lost: {session.lost.result()}", "none, it is tried again")
+
+    async def _watch(self, session: Session) -> None:
+        """aio-pika does not tell that the broker has blocked the connection: it must be asked."""
+        while True:
+            blocked = await session.blocked()
+            if blocked != self.blocked:
+                self.blocked = blocked
+                _log.warning(
+                    "broker takes no messages: it is short of memory or disk" if blocked else "broker goes on",
+                    broker=str(self._address),
+                )
+            await self._clock.sleep(LOOK_SECONDS)
+
+    def _report(self, *, connected: bool) -> None:
+        self.connected = connected
+        self.blocked = False
+        metrics.broker_connected.set(connected)
+
+    async def _pause(self, failures: int) -> None:
+        delay = min(LAST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** min(failures, 10))
+        sleep = asyncio.ensure_future(self._clock.sleep(delay * (0.5 + self._clock.jitter() / 2)))
+        stop = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait((sleep, stop), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _ended(sleep, stop)
+
+
+@contextlib.asynccontextmanager
+async def connect(
+    address: BrokerAddress, *, name: str, stopping: asyncio.Event | None = None
+) -> AsyncIterator[Session]:
+    """One session with the topology declared; closed at the end. Raises Unavailable where that cannot be had."""
+    connection = await _opened(address, name)
+    try:
+        await _declared(connection, address)
+        yield Session(connection, stopping or asyncio.Event())
+    finally:
+        with contextlib.suppress(*LOST):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await connection.close()
+
+
+async def _opened(address: BrokerAddress, name: str) -> AbstractConnection:
+    try:
+        with closing_told():
+            async with asyncio.timeout(OPEN_SECONDS):
+                return await aio_pika.connect(address.connectable(name), ssl_context=address.tls())
+    except LOST as error:
+        raise _explained(error, address) from error
+
+
+async def _declared(connection: AbstractConnection, address: BrokerAddress) -> None:
+    try:
+        with closing_told():
+            async with asyncio.timeout(OPEN_SECONDS), connection.channel() as channel:
+                await topology.declare(channel)
+    except LOST as error:
+        raise _explained(error, address) from error
+
+
+def _explained(error: BaseException, address: BrokerAddress) -> Unavailable:
+    """The one table from what went wrong to what a person can do about it."""
+    server, answer = address.server, told(error)
+    match error:
+        case ProbableAuthenticationError() | AuthenticationError():
+            cause = f"{server} refused to sign in the user {address.user}: {answer}"
+            remedy = f"correct user and password, or the client certificate, in {VARIABLE}"
+        case ChannelAccessRefused():
+            cause = f"the user {address.user} may not do what is needed in the vhost {address.vhost!r}: {answer}"
+            remedy = "grant configure, write and read on 'crm[.]mail.*|amq[.]default'"
+        case ChannelPreconditionFailed():
+            cause = f"an exchange or queue is there already, but a different one: {answer}"
+            remedy = "delete it, or give the CRM organisation a vhost of its own"
+        case ConnectionClosed() if "NOT_ALLOWED" in answer:
+            cause = f"{server} does not let the user {address.user} into the vhost {address.vhost!r}: {answer}"
+            remedy = "make the vhost, or grant the user access to it"
+        case ProtocolSyntaxError() | IncompatibleProtocolError():
+            cause = f"{server} does not answer in AMQP 0-9-1"
+            remedy = f"check host, port and amqp:// or amqps:// in {VARIABLE}"
+        case TimeoutError():
+            cause = f"{server} does not answer"
+            remedy = "check the address, firewalls and the state of RabbitMQ"
+        case _ if isinstance(error.__cause__, ssl.SSLError):
+            cause = f"{server}: no TLS connection: {told(error.__cause__)}"
+            remedy = f"check cafile, certfile and keyfile in {VARIABLE}"
+        case _:
+            cause = f"{server} cannot be reached: {answer}"
+            remedy = f"check {VARIABLE} and that RabbitMQ runs"
+    return Unavailable(cause, remedy)
+
+
+def told(error: BaseException | None) -> str:
+    """What an error says, in one line of bounded length."""
+    if error is None:
+        return "closed"
+    text = _ERRNO.sub("", " ".join(str(error).split()))
+    return (text or type(error).__name__)[:500]
+
+
+@contextlib.contextmanager
+def closing_told() -> Iterator[None]:
+    """Makes a lost connection one of `LOST`. aiormq answers what still waits for a channel that has closed with
+    CancelledError or with a bare Exception: cancelled, the waiting task was not.
+    """
+    try:
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionResetError("closed") from None
+    except Exception as error:
+        if type(error) is Exception:
+            raise ConnectionResetError("closed") from error
+        raise
+
+
+async def _ended(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel what still runs, and wait until it has ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,116 @@
+"""Takes send requests out of their two queues, each over a channel with a prefetch of its own."""
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import Awaitable, Callable
+
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from pamqp.commands import Basic
+
+from worker.events.broker import Delivery, Headers, Unconfirmed
+from worker.rabbitmq.connection import LOST, Session, closing_told, told
+from worker.rabbitmq.topology import BULK, OUTBOUND
+
+Take = Callable[[Delivery], Awaitable[None]]
+
+
+class Taken:
+    """A message of the broker, as the port's `Delivery`. `properties` are all it came with."""
+
+    def __init__(self, message: DeliveredMessage, channel: AbstractChannel, queue: str) -> None:
+        self.queue = queue
+        self.properties: Basic.Properties = message.header.properties
+        self._channel = channel
+        self._message = message
+        self._settled = False
+
+    @property
+    def body(self) -> bytes:
+        return self._message.body
+
+    @property
+    def headers(self) -> Headers:
+        return self.properties.headers or {}
+
+    @property
+    def content_type(self) -> str:
+        return self.properties.content_type or ""
+
+    @property
+    def message_id(self) -> str:
+        return self.properties.message_id or ""
+
+    @property
+    def bulk(self) -> bool:
+        return self.queue == BULK
+
+    @property
+    def redelivered(self) -> bool:
+        return bool(self._message.redelivered)
+
+    async def ack(self) -> None:
+        """Alone, never with what came before it: acks overtake each other. A second one does nothing."""
+        if self._settled or (tag := self._message.delivery_tag) is None:
+            return
+        try:
+            with closing_told():
+                # Nothing answers an ack; to wait until it is written would tell no more.
+                await self._channel.basic_ack(tag, wait=False)
+        except LOST as error:
+            raise Unconfirmed(f"the connection this message came over is gone: {told(error)}") from error
+        self._settled = True
+
+    async def give_back(self) -> None:
+        if self._settled or (tag := self._message.delivery_tag) is None:
+            return
+        self._settled = True
+        with contextlib.suppress(*LOST), closing_told():
+            await self._channel.basic_nack(tag, requeue=True, wait=False)
+
+
+async def consume(session: Session, take: Take, *, prefetch: int, bulk_prefetch: int) -> None:
+    """Call `take`, as a task, for each message, until the session is stopping. Returns when the calls have.
+
+    At most the prefetch of each queue is unacked at once, whether or not `take` has returned. What `take` raises is a
+    defect and comes out here, in an ExceptionGroup.
+    """
+    try:
+        channels = {
+            queue: await (await session.channel(count)).get_underlay_channel()
+            for queue, count in ((OUTBOUND, prefetch), (BULK, bulk_prefetch))
+        }
+    except LOST as error:
+        session.end(told(error))
+        return
+    async with asyncio.TaskGroup() as calls:
+        try:
+            with closing_told():
+                consumers = {
+                    queue: await _begin(session, channel, queue, functools.partial(_call, calls, take))
+                    for queue, channel in channels.items()
+                }
+                await session.stopping.wait()
+                for queue, channel in channels.items():
+                    await channel.basic_cancel(consumers[queue])
+        except LOST as error:
+            session.end(told(error))
+
+
+async def _begin(session: Session, channel: AbstractChannel, queue: str, call: Callable[[Taken], None]) -> str:
+    async def deliver(message: DeliveredMessage) -> None:
+        if not session.stopping.is_set():  # what still comes then goes back with the channel
+            call(Taken(message, channel, queue))
+
+    channel.on_consumer_cancel_callbacks.add(lambda _: session.end(f"the broker has cancelled consuming {queue}"))
+    begun = await channel.basic_consume(queue, deliver)
+    assert begun.consumer_tag is not None
+    return begun.consumer_tag
+
+
+def _call(calls: asyncio.TaskGroup, take: Take, delivery: Taken) -> None:
+    calls.create_task(_awaited(take(delivery)))
+
+
+async def _awaited(call: Awaitable[None]) -> None:
+    await call
