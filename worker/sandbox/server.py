@@ -54,8 +54,16 @@ class Sandbox:
     @property
     def url(self) -> str:
         """The EWS endpoint."""
+        return self._origin + PATH
+
+    @property
+    def witness_url(self) -> str:
+        return self._origin + "/sandbox"
+
+    @property
+    def _origin(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self._tls else 'http'}://{host}:{self.port}{PATH}"
+        return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
 
     @property
     def sent(self) -> Sequence[SentMail]:
@@ -134,6 +142,8 @@ class Sandbox:
         await self.gates.pass_by(call.operation, "before")
         try:
             reply = Reply(200, await operation.handle(exchange, call))
+        except (ValueError, IndexError):  # no number, no date, an element missing: what the schema would have refused
+            raise Fault("ErrorSchemaValidation", "The request failed schema validation.") from None
         except Refusal as refusal:  # one that speaks of the whole request, not of an item
             raise Fault(refusal.code, refusal.text) from None
         await self.gates.pass_by(call.operation, "after")

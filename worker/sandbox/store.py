@@ -59,6 +59,7 @@ class Store:
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self.now = now
+        self._started_at = now()
         self.mailboxes: dict[str, Mailbox] = {}
         self.items: dict[str, Item] = {}
         self.folders: dict[str, Folder] = {}
@@ -123,6 +124,11 @@ class Store:
 
     def attachment_id(self) -> str:
         return self._text(f"A{next(self._numbers):020d}")
+
+    def message_id(self, mailbox: Mailbox) -> str:
+        """A Message-ID of the server's own, never given twice."""
+        number = f"{int(self._started_at.timestamp() * 1000):x}.{next(self._numbers):x}"
+        return f"<sandbox.{number}@{mailbox.address.rpartition('@')[2]}>"
 
     def item(self, item_id: str) -> Item:
         """Raises Refusal: ErrorInvalidIdMalformed, ErrorItemNotFound."""

@@ -1,7 +1,6 @@
 """May this mail leave: rights, recipients, limits; the checks Exchange makes when a mail is submitted."""
 
 import re
-import uuid
 from datetime import timedelta
 from typing import Final
 
@@ -111,4 +110,4 @@ def _across_mailboxes(exchange: Exchange, user: User, item: Item, save_to: Folde
 def _name(exchange: Exchange, item: Item, mailbox: Mailbox) -> None:
     """The Message-ID the mail leaves with: its own, or one the server gives it."""
     if not item.message_id or exchange.options.message_id == "overwrite":
-        item.message_id = f"<{uuid.uuid4().hex}@{mailbox.address.rpartition('@')[2]}>"
+        item.message_id = exchange.store.message_id(mailbox)

@@ -3,14 +3,12 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from ipaddress import ip_address
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from worker.clock import rfc3339
 from worker.sandbox.departures import SentMail
 from worker.sandbox.directory import RIGHTS
 from worker.sandbox.exchange import Exchange
@@ -59,7 +57,7 @@ class Witness:
         """One JSON object a line; `since=N` leaves out the first N, `limit=N` gives so many at most."""
         since, limit = int(request.query.get("since", "0")), int(request.query.get("limit", "1000000"))
         chosen = self._exchange.departures.sent[since : since + limit]
-        body = b"".join(orjson.dumps(dataclasses.asdict(each), default=_plain) + b"\n" for each in chosen)
+        body = b"".join(orjson.dumps(each, option=orjson.OPT_UTC_Z) + b"\n" for each in chosen)
         return web.Response(body=body, content_type="application/x-ndjson")
 
     async def _stats(self, _request: web.Request) -> web.Response:
@@ -122,8 +120,3 @@ def _local(handler: Handler) -> Handler:
 
 def _json(value: dict[str, Any]) -> web.Response:
     return web.Response(body=orjson.dumps(value), content_type="application/json")
-
-
-def _plain(value: object) -> str:
-    assert isinstance(value, datetime)
-    return rfc3339(value)

@@ -3,6 +3,7 @@
 from typing import Final
 
 from worker.sandbox.operations.attachments import CREATE_ATTACHMENT, DELETE_ATTACHMENT, GET_ATTACHMENT
+from worker.sandbox.operations.convert_id import CONVERT_ID
 from worker.sandbox.operations.create_item import CREATE_ITEM
 from worker.sandbox.operations.delete_item import DELETE_ITEM
 from worker.sandbox.operations.find_item import FIND_ITEM
@@ -15,6 +16,7 @@ from worker.sandbox.operations.send_item import SEND_ITEM
 from worker.sandbox.operations.update_item import UPDATE_ITEM
 
 OPERATIONS: Final[dict[str, Operation]] = {
+    "ConvertId": CONVERT_ID,
     "CopyItem": MOVE_ITEM,
     "CreateAttachment": CREATE_ATTACHMENT,
     "CreateItem": CREATE_ITEM,

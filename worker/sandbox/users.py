@@ -1,0 +1,105 @@
+"""Who a sandbox starts with: by default, by number, or from a file; and how that is told to a person."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+from worker.sandbox.directory import ALL, RIGHTS, Directory, User
+from worker.settings import ConfigurationError
+
+USER_PASSWORD: Final = "sandbox"  # noqa: S105 - it guards nothing
+_KEYS: Final = frozenset({"address", "password", "name", "has_mailbox", *RIGHTS})
+
+
+def invented(domain: str, count: int | None, password: str = USER_PASSWORD) -> Directory:
+    """Service accounts for every way of sending, and users: `user1` to `userN`, or without a count any address of the
+    domain, each from its first use on.
+    """
+    directory = Directory(() if count is not None else (domain,), password)
+    directory.add(User(f"router@{domain}", f"{password}-router", "Router", impersonates={ALL}))
+    directory.add(User(f"delegate@{domain}", f"{password}-delegate", "Delegate", full_access={ALL}, send_as={ALL}))
+    directory.add(User(f"behalf@{domain}", f"{password}-behalf", "Behalf", full_access={ALL}, send_on_behalf={ALL}))
+    for number in range(1, (count or 0) + 1):
+        directory.add(User(f"user{number}@{domain}", password, f"User {number}"))
+    return directory
+
+
+def from_file(path: Path) -> Directory:
+    """Users from TOML (`[[user]]` tables) or JSON (`{"user": [...]}`). Raises ConfigurationError naming each fault."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        data: Any = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        cause = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigurationError(f"{path}: cannot be read: {cause}") from None
+    except ValueError as error:  # both decoders' errors are ValueErrors
+        raise ConfigurationError(f"{path}: not {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from None
+    tables = data.get("user") if isinstance(data, dict) else None
+    if not isinstance(tables, list) or not tables:
+        raise ConfigurationError(f"{path}: no users; write one [[user]] table for each")
+    directory, faults = Directory(), []
+    for number, table in enumerate(tables, 1):
+        fault = _fault(table)
+        if fault:
+            faults.append(f"{path}: [[user]] {number}: {fault}")
+        else:
+            rights = {right: {each.casefold() for each in table.get(right, ())} for right in RIGHTS}
+            directory.add(User(**{**table, **rights}))
+    if faults:
+        raise ConfigurationError(*faults)
+    return directory
+
+
+def _fault(table: object) -> str:
+    if not isinstance(table, dict):
+        return "must be a table"
+    unknown = table.keys() - _KEYS
+    if unknown:
+        return f"{min(unknown)}: unknown key; {', '.join(sorted(_KEYS))} are known"
+    for key in ("address", "password"):
+        if not isinstance(table.get(key), str) or not table[key]:
+            return f"{key}: is missing, or no text"
+    if "@" not in table["address"]:
+        return "address: is no mail address"
+    for right in RIGHTS:
+        mailboxes = table.get(right, [])
+        if not isinstance(mailboxes, list) or not all(isinstance(each, str) for each in mailboxes):
+            return f'{right}: must be a list of addresses, or ["*"]'
+    return ""
+
+
+def described(directory: Directory) -> list[dict[str, Any]]:
+    """The users with what they may, as data. The passwords are in it: they are the sandbox's own."""
+    return [
+        {
+            "address": user.address,
+            "password": user.password,
+            **{right: sorted(getattr(user, right)) for right in RIGHTS if getattr(user, right)},
+        }
+        for user in directory.users.values()
+    ]
+
+
+def profiles_snippet(directory: Directory, url: str, ca_file: str = "") -> str:
+    """A profiles.toml that works with this sandbox, by its first account that may impersonate; else by each user's
+    own credentials.
+    """
+    service = next((user for user in directory.users.values() if user.impersonates), None)
+    domains = sorted({each.address.rpartition("@")[2] for each in directory.users.values()} | directory.open_domains)
+    lines = ["[[profile]]", 'name           = "Sandbox"', 'direction      = "outgoing"', 'server         = "exchange"']
+    lines += [f'location       = "{url}"', 'authentication = "clear-text"']
+    if ca_file:
+        lines.append(f'ca_file        = "{ca_file}"')
+    if service is not None:
+        lines += ['credentials    = "other-specified"', f'username       = "{service.address}"']
+        lines += [f'password       = "env:SANDBOX_PASSWORD"   # export SANDBOX_PASSWORD={service.password}']
+        lines += ['user_type      = "administrator"', 'access         = "impersonation"']
+        for domain in domains:
+            lines += ["", "[[mailbox]]", f'address  = "*@{domain}"', 'outgoing = "Sandbox"']
+        return "\n".join(lines)
+    lines += ['credentials    = "user-specified"', 'user_type      = "user"']
+    for user in directory.users.values():
+        lines += ["", "[[mailbox]]", f'address  = "{user.address}"', 'outgoing = "Sandbox"']
+        lines += [f'username = "{user.address}"', f'password = "env:SANDBOX_PASSWORD"   # {user.password}']
+    return "\n".join(lines)
