@@ -21,7 +21,7 @@ _PATTERNS: Final = {
     models.CONTENT_TYPE: "is not a media type, type/subtype",
     models.JSON_TYPE: "must be application/json",
     models.SHA256: "must be 64 hexadecimal digits",
-    models.HEADER_NAME: "has an entry whose name is not X- with letters, digits and hyphens",
+    models.HEADER_NAME: "is not X- with letters, digits and hyphens",
 }
 
 _Context = dict[str, Any]
@@ -48,6 +48,8 @@ def first(error: ValidationError) -> tuple[str, str]:
     fault = faults[0]
     sentence = _SENTENCES.get(fault["type"])
     message = sentence(fault.get("ctx", {})) if sentence else fault["msg"]
+    if fault["loc"][-1] == "[key]":
+        message = f"has a name that {message}"
     others = len(faults) - 1
     if others:
         message += f" (and {others} more {'fault' if others == 1 else 'faults'} in this event)"

@@ -78,7 +78,7 @@ def _not_too_many(value: object) -> object:
 
 def _not_reserved(name: str) -> str:
     if name.lower().startswith(_RESERVED):
-        raise PydanticCustomError("header", "uses a name that is reserved for this router: X-CRM-Mail-Router...")
+        raise PydanticCustomError("header", "is reserved for this router, X-CRM-Mail-Router...")
     return name
 
 
@@ -157,12 +157,12 @@ class File(_Part):
 
 
 def _decoded(content: str) -> bytes | None:
-    if len(content) % 4:  # the strict mode of Python 3.11 lets surplus padding pass
-        return None
     try:
-        return binascii.a2b_base64(content, strict_mode=True)
+        decoded = binascii.a2b_base64(content, strict_mode=True)
     except ValueError:
         return None
+    # The strict mode lets surplus padding pass, at least in Python 3.11.
+    return decoded if len(content) == (len(decoded) + 2) // 3 * 4 else None
 
 
 def _fault_of_url(url: str) -> str:
