@@ -1,0 +1,58 @@
+"""What a test needs to watch the queues of a real broker."""
+
+import asyncio
+
+import aio_pika
+from aio_pika.abc import AbstractIncomingMessage
+
+from worker.events.broker import Delivery
+
+SECONDS = 20.0
+"""The longest a test waits for anything."""
+
+
+class Inbox:
+    """What `consume` has given, for the test to take one by one."""
+
+    def __init__(self) -> None:
+        self._deliveries: asyncio.Queue[Delivery] = asyncio.Queue()
+
+    async def take(self, delivery: Delivery) -> None:
+        await self._deliveries.put(delivery)
+
+    async def next(self) -> Delivery:
+        async with asyncio.timeout(SECONDS):
+            return await self._deliveries.get()
+
+    @property
+    def empty(self) -> bool:
+        return self._deliveries.empty()
+
+
+class Queues:
+    """A view of the queues over a connection of its own."""
+
+    def __init__(self, channel: aio_pika.abc.AbstractChannel) -> None:
+        self.channel = channel
+
+    async def put(self, queue: str, message: aio_pika.Message) -> None:
+        await self.channel.default_exchange.publish(message, queue)
+
+    async def get(self, queue: str) -> AbstractIncomingMessage:
+        """Take the next message out, waiting for one."""
+        found = await self.channel.get_queue(queue)
+        async with asyncio.timeout(SECONDS):
+            while (message := await found.get(fail=False, no_ack=True)) is None:  # noqa: ASYNC110 - a broker has no event for it
+                await asyncio.sleep(0.02)
+        return message
+
+    async def count(self, queue: str) -> int:
+        """Messages that are ready, not those unacked."""
+        declared = await self.channel.declare_queue(queue, passive=True)
+        return declared.declaration_result.message_count or 0
+
+    async def reach(self, queue: str, count: int) -> None:
+        """Wait until the queue holds so many."""
+        async with asyncio.timeout(SECONDS):
+            while await self.count(queue) != count:  # noqa: ASYNC110 - likewise
+                await asyncio.sleep(0.02)
