@@ -1,0 +1,49 @@
+"""How one server is reached, and as whom: all that this package needs to know of a profile."""
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from worker.settings import SecretReference
+
+
+@dataclass(frozen=True, slots=True)
+class BasicSignIn:
+    """Clear text: user name and password in every request. The password is resolved when it is needed."""
+
+    username: str
+    password: SecretReference
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """`own_credentials`: the account is the working mailbox's own, so a failed sign-in is that mailbox's trouble.
+
+    `impersonate`: the account acts as the working mailbox (ExchangeImpersonation). `ca_file`: a PEM file with the CAs
+    to trust in place of the system's.
+    """
+
+    profile: str
+    url: str
+    sign_in: BasicSignIn
+    impersonate: bool = False
+    own_credentials: bool = False
+    ca_file: str | None = None
+    timeout_seconds: float = 60.0
+
+    @property
+    def server(self) -> str:
+        """Host and port, for people."""
+        return urlsplit(self.url).netloc.rpartition("@")[2]
+
+    @property
+    def guards_secrets(self) -> bool:
+        """Whether a password may be sent there as it is: over TLS, or without leaving this machine."""
+        parts = urlsplit(self.url)
+        if parts.scheme == "https":
+            return True
+        host = parts.hostname or ""
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"

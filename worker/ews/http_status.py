@@ -1,0 +1,60 @@
+"""What an HTTP status means where it is all that a server said."""
+
+from typing import Final
+
+from worker.ews import remedies
+from worker.ews.codes import BUSY, Disposition, Verdict, judged
+from worker.ews.transport import Answer
+from worker.ews.trouble import Trail, Trouble
+from worker.mail.outcome import Scope
+
+_SIGN_IN: Final = judged(Disposition.PAUSE, Scope.PROFILE, remedies.SIGN_IN, about_account=True)
+_PASSWORD: Final = judged(Disposition.PAUSE, Scope.PROFILE, remedies.EXPIRED, about_account=True)
+_FORBIDDEN: Final = judged(Disposition.PAUSE, Scope.PROFILE, remedies.RETIREMENT, about_account=True)
+_LOCATION: Final = judged(Disposition.PAUSE, Scope.PROFILE, remedies.LOCATION)
+_PROXY: Final = judged(Disposition.PAUSE, Scope.SERVER, remedies.PROXY)
+_TOO_LARGE: Final = judged(Disposition.FINAL, Scope.MESSAGE, remedies.TOO_LARGE)
+_REFUSED: Final = Verdict(Disposition.TRANSIENT, Scope.MESSAGE, remedies.UNEXPECTED, refuses_sending=True)
+_OPEN: Final = Verdict(Disposition.LOOK, Scope.MESSAGE, remedies.NO_ANSWER)
+
+_STATUSES: Final = {
+    401: (_SIGN_IN, "signing in was refused"),
+    403: (_FORBIDDEN, "access was refused"),
+    404: (_LOCATION, "there is nothing at this address"),
+    405: (_LOCATION, "this address takes no such requests"),
+    407: (_PROXY, "the proxy wants somebody to sign in"),
+    408: (_OPEN, "the server gave up waiting for the request"),
+    413: (_TOO_LARGE, "the request is too large"),
+    429: (BUSY, "too many requests"),
+    456: (_PASSWORD, "the account is blocked"),  # Exchange Online's own statuses for accounts that
+    457: (_PASSWORD, "the password has expired"),  # cannot sign in over Basic
+    503: (BUSY, "the server is busy"),
+}
+
+_LARGE_BYTES: Final = 24 * 2**20
+"""IIS says 404 (sub-status 13, which it tells nobody) to a request above its limit, 30,000,000 bytes at least."""
+
+
+def is_final(status: int) -> bool:
+    """Whether the status alone decides, whatever the body says."""
+    return status in (401, 407)
+
+
+def of_status(answer: Answer, trail: Trail, sent_bytes: int) -> Trouble:
+    """The trouble behind a status that is not 200, read without its body."""
+    status = answer.status
+    verdict, text = _STATUSES.get(status) or _by_class(status)
+    if status == 404 and sent_bytes > _LARGE_BYTES:  # noqa: PLR2004 - the status named above
+        verdict, text = _TOO_LARGE, "the request is too large, it seems"
+    wait = answer.retry_after_seconds if answer.busy else None
+    return trail.trouble(f"http-{status}", verdict, f"HTTP {status}: {text}", wait)
+
+
+def _by_class(status: int) -> tuple[Verdict, str]:
+    match status // 100:
+        case 3:
+            return _LOCATION, "the server sends us elsewhere"
+        case 4:
+            return _REFUSED, "the request was refused"
+        case _:
+            return _OPEN, "the server failed, perhaps after the work was done"

@@ -1,0 +1,110 @@
+"""One working mailbox over EWS: the port's four acts, each a request or two and the reading of the answer."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+import structlog
+
+from worker.clock import Clock
+from worker.ews.answer import ResponseMessage
+from worker.ews.exchange import Exchange
+from worker.ews.look import Looker
+from worker.ews.operations import create_item, retire, send_item
+from worker.ews.trouble import Trouble, of_draft, of_send
+from worker.mail.message import Message
+from worker.mail.outcome import Deferred, Delivered, Unknown
+from worker.mail.stamp import Stamp
+from worker.mail.transport import Draft, Drafted, DraftOutcome, Look, SendOutcome
+
+BATCH: Final = 10
+"""Items in one request, as Exchange's throttling advice has it."""
+
+_MOST_NAMELESS: Final = 1000
+_PROPERTY_REFUSED: Final = "ErrorInvalidPropertySet"
+
+T = TypeVar("T", Message, Draft)
+log = structlog.get_logger()
+
+
+class EwsMailbox:
+    """A working mailbox; implements `OutgoingMailbox`. `horizon`: see `Looker`."""
+
+    def __init__(self, exchange: Exchange, address: str, clock: Clock, horizon: timedelta) -> None:
+        self._exchange = exchange
+        self._address = address
+        self._looker = Looker(exchange, address, clock, horizon)
+        self._nameless: set[Stamp] = set()
+
+    async def draft(self, messages: Sequence[Message]) -> Sequence[DraftOutcome]:
+        return [outcome for batch in _batches(messages) for outcome in await self._draft(batch)]
+
+    async def look(self, floors: Mapping[Stamp, datetime]) -> Look | Deferred:
+        return await self._looker.look(floors)
+
+    async def retire(self, drafts: Sequence[Draft]) -> None:
+        for batch in _batches(drafts):
+            await self._retire(batch)
+
+    async def send(self, drafts: Sequence[Draft]) -> Sequence[SendOutcome]:
+        return [outcome for batch in _batches(drafts) for outcome in await self._send(batch)]
+
+    @property
+    def _impersonate(self) -> bool:
+        return self._exchange.endpoint.impersonate
+
+    async def _draft(self, messages: Sequence[Message]) -> list[DraftOutcome]:
+        named = {message.stamp for message in messages} - self._nameless if self._exchange.takes_message_id else set()
+        body = create_item.request(self._address, messages, named, impersonate=self._impersonate)
+        answers = await self._exchange.call("CreateItem", self._address, body, len(messages))
+        if isinstance(answers, Trouble):
+            return [of_draft(answers)] * len(messages)
+        return [
+            self._drafted(message.stamp, answer, named=message.stamp in named)
+            for message, answer in zip(messages, answers, strict=True)
+        ]
+
+    def _drafted(self, stamp: Stamp, answer: ResponseMessage, *, named: bool) -> DraftOutcome:
+        """What became of one draft.
+
+        Some servers let nobody set InternetMessageId. Where a draft with one is refused, the next draft of that mail
+        goes without, after the look that Unknown asks for; if that one is taken, all mail goes without.
+        """
+        if answer.succeeded:
+            if stamp in self._nameless:
+                self._exchange.takes_message_id = False
+            return Drafted()
+        if answer.code == _PROPERTY_REFUSED and named:
+            if len(self._nameless) >= _MOST_NAMELESS:
+                self._nameless.clear()
+            self._nameless.add(stamp)
+            return Unknown(answer.trouble.reason())
+        return of_draft(answer.trouble)
+
+    async def _send(self, drafts: Sequence[Draft]) -> list[SendOutcome]:
+        body = send_item.request(self._address, drafts, impersonate=self._impersonate)
+        answers = await self._exchange.call("SendItem", self._address, body, len(drafts))
+        if isinstance(answers, Trouble):
+            return [of_send(answers)] * len(drafts)
+        return [
+            Delivered(draft.message_id) if answer.succeeded else of_send(answer.trouble)
+            for draft, answer in zip(drafts, answers, strict=True)
+        ]
+
+    async def _retire(self, drafts: Sequence[Draft]) -> None:
+        """Swap, then delete what was swapped. Whatever fails is left for the next look to show."""
+        body = retire.swap_request(self._address, drafts, impersonate=self._impersonate)
+        answers = await self._exchange.call("UpdateItem", self._address, body, len(drafts))
+        if isinstance(answers, Trouble):
+            log.debug("drafts not retired", code=answers.code, request_id=answers.request_id)
+            return
+        keys = [key for answer in answers if answer.succeeded and (key := retire.swapped(answer)) is not None]
+        if len(keys) < len(drafts):
+            log.debug("drafts not retired", codes=[answer.code for answer in answers if not answer.succeeded])
+        if keys:
+            body = retire.delete_request(self._address, keys, impersonate=self._impersonate)
+            await self._exchange.call("DeleteItem", self._address, body, len(keys))
+
+
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))

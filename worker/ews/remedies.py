@@ -1,0 +1,76 @@
+"""What to do about it: one text per cause, for the operator or the Exchange administrator who reads a reason."""
+
+from typing import Final
+
+BUSY: Final = "Nothing: it is tried again when the server says. If it goes on for hours, lower the profile's limits."
+UNAVAILABLE: Final = "Nothing: it is tried again. If it goes on, ask the Exchange administrator to check the server."
+BROKE_OFF: Final = "Nothing: the router looks whether it was done. If it repeats, give Exchange support the request id."
+CHANGED: Final = "Nothing: somebody else changed or sent the draft; the router looks again."
+UNEXPECTED: Final = "Unexpected here: report it with the request id."
+
+RECIPIENTS: Final = "Correct the addresses of the sender and the recipients in the CRM and send a new e-mail."
+TOO_MANY_RECIPIENTS: Final = (
+    "Send to fewer recipients at once, or raise the limit: Set-Mailbox <sender> -RecipientLimits <number>."
+)
+TOO_LARGE: Final = (
+    "Send smaller attachments or links, or raise the limit: Set-Mailbox <sender> -MaxSendSize; on-premises also "
+    "Set-TransportConfig -MaxSendSize and the EWS request limit (maxAllowedContentLength in web.config)."
+)
+BLOCKED: Final = "The content was blocked by a virus scanner or a policy: check the attachments."
+REFUSED: Final = "Exchange refuses something in this e-mail: see the message, correct it in the CRM, send a new e-mail."
+
+SEND_AS: Final = (
+    "Grant the router's account the right to send as the sender. Exchange Online: Add-RecipientPermission <sender> "
+    "-AccessRights SendAs -Trustee <account>; on-premises: Add-ADPermission <sender> -ExtendedRights 'Send As' "
+    "-User <account>. It can take an hour to take effect."
+)
+ACCESS: Final = (
+    "Grant the router's account access to the mailbox: Add-MailboxPermission <mailbox> -AccessRights FullAccess -User "
+    "<account>, or let the profile use impersonation."
+)
+IMPERSONATION: Final = (
+    "Let the account impersonate the mailbox. On-premises: New-ManagementRoleAssignment -Role "
+    "ApplicationImpersonation -User <account>; Exchange Online: the application permission full_access_as_app, or "
+    "RBAC for Applications with the role 'Application EWS.AccessAsApp' in whose scope the mailbox lies. Name the "
+    "mailbox by its primary SMTP address."
+)
+NO_MAILBOX: Final = (
+    "Check that the mailbox exists in this organisation, has a licence, and is named by its primary SMTP address "
+    "(Get-Mailbox <address>)."
+)
+QUOTA: Final = "The mailbox is full: empty it, or raise its quota (Set-Mailbox <mailbox> -ProhibitSendQuota)."
+SENDING_LIMIT: Final = (
+    "The mailbox has reached a sending limit or is blocked from sending: wait, or have it unblocked (Microsoft 365 "
+    "Defender, Restricted entities)."
+)
+FOLDERS: Final = (
+    "Drafts or Sent Items of the mailbox cannot be used: check them with Get-MailboxFolderStatistics <mailbox>, repair "
+    "with New-MailboxRepairRequest."
+)
+EXPIRED: Final = "Set a new password for the account, and put it where the profile's password reference points."
+ACCOUNT: Final = "Check that the account the profile signs in with is enabled and allowed to sign in."
+SIGN_IN: Final = (
+    "Check username and password of the profile or mailbox entry, that the account is neither locked nor disabled, and "
+    "that the server offers Basic authentication for EWS (Exchange Online does not any more: it needs oauth2)."
+)
+MISSING_REFERENCE: Final = "Set the environment variable or file that the password reference in the profiles names."
+CLEAR_TEXT: Final = "Use an https:// location: a password is sent without TLS to loopback addresses only."
+RETIREMENT: Final = (
+    "EWS is not allowed here. Exchange Online: Set-OrganizationConfig -EwsEnabled $true with the application id in "
+    "EwsAllowedAppIDs (EWS ends there on 2027-04-01), Set-CASMailbox <mailbox> -EwsEnabled $true, and check "
+    "EwsApplicationAccessPolicy with EwsAllowList/EwsBlockList (the router's user agent is crm-mail-router/*)."
+)
+VERSION: Final = "The server or the mailbox's server is older than Exchange 2013, which the router needs."
+LOCATION: Final = (
+    "Check the profile's location: it must be the EWS endpoint itself, such as https://<server>/EWS/Exchange.asmx."
+)
+PROXY: Final = "Check the HTTP proxy that the environment names (HTTPS_PROXY, NO_PROXY)."
+UNREACHABLE: Final = "Check the host and port in the profile's location, the name service, firewall and proxy."
+CERTIFICATE: Final = (
+    "Check the server's certificate: its name and date, and that its CA is known (ca_file in the profile for a "
+    "private CA)."
+)
+CA_FILE: Final = "Check that ca_file in the profile is a readable file with CA certificates in PEM form."
+NO_ANSWER: Final = "Nothing: the router looks whether it was done. If it repeats, check the server and the network."
+NOT_EWS: Final = "Check that the profile's location is Exchange itself: something else answered, or answered half."
+RESTLESS: Final = "Nothing: it is tried again. If it goes on, find out what changes the mailbox's folders all the time."

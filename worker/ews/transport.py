@@ -1,0 +1,169 @@
+"""HTTP to one server: what comes back is a value, and so is what does not.
+
+A request is sent once. Nothing here retries, follows a redirect or keeps a cookie; bodies are bounded both ways.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
+from typing import Final, Literal
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+
+from worker.clock import Clock
+
+MAX_ANSWER_BYTES: Final = 16 * 2**20
+_CHUNK_BYTES: Final = 256 * 2**10
+_CONNECT_SECONDS: Final = 15.0
+_CONNECTIONS: Final = 100
+"""At once, for one session. How many requests are under way is the lanes' decision; this only bounds a mistake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole HTTP response. Header names compare without case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    retry_after_seconds: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.status == 200  # noqa: PLR2004 - HTTP's "OK"
+
+    @property
+    def busy(self) -> bool:
+        return self.status in (429, 503)
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """No whole response. `sent` is False only where no connection was ever had: then nothing can have been done."""
+
+    kind: Literal["unreachable", "certificate", "proxy", "timeout", "cut", "too-large"]
+    sent: bool
+    text: str
+
+
+class Wire:
+    """Connections to one endpoint under one credential. Use within one event loop; close it at the end.
+
+    Raises OSError (ssl.SSLError is one) when `ca_file` cannot be used.
+    """
+
+    def __init__(self, url: str, ca_file: str | None, timeout_seconds: float, clock: Clock) -> None:
+        self._url = url
+        self._clock = clock
+        self._proxy = _proxy_for(url)
+        timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=min(_CONNECT_SECONDS, timeout_seconds))
+        connector = aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=_tls(ca_file) if url.startswith("https:") else True)
+        # Whether a connection was had is the line between "not done" and "perhaps done", so it is noted, not guessed.
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_create_end.append(_connected)
+        trace.on_connection_reuseconn.append(_connected)
+        # No cookies: one session serves many mailboxes, and affinity to one of their servers would be wrong for others.
+        self._session = aiohttp.ClientSession(
+            connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[trace]
+        )
+
+    async def post(self, headers: Mapping[str, str], body: Sequence[bytes]) -> Answer | NoAnswer:
+        """Send one request; at most once."""
+        state = SimpleNamespace(connected=False)
+        size = sum(map(len, body))
+        data = b"".join(body) if size <= _CHUNK_BYTES else _chunks(body)
+        try:
+            async with self._session.post(
+                self._url,
+                data=data,
+                headers={**headers, "Content-Length": str(size)},
+                allow_redirects=False,
+                proxy=self._proxy,
+                trace_request_ctx=state,
+            ) as response:
+                text = await _bounded(response.content)
+                if text is None:
+                    return NoAnswer("too-large", sent=True, text=f"the answer exceeds {MAX_ANSWER_BYTES} bytes")
+                wait = self._wait_named(response.headers.get("Retry-After"))
+                return Answer(response.status, response.headers, text, wait)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return _no_answer(error, sent=state.connected)
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    def _wait_named(self, retry_after: str | None) -> float | None:
+        """Retry-After in seconds, given as such or as a date (RFC 9110, 10.2.3)."""
+        if retry_after is None:
+            return None
+        if retry_after.strip().isdecimal():
+            return float(retry_after)
+        try:
+            moment = parsedate_to_datetime(retry_after)
+            return max(0.0, (moment - self._clock.now()).total_seconds())
+        except (ValueError, TypeError):
+            return None
+
+
+async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+    context.trace_request_ctx.connected = True
+
+
+async def _bounded(content: aiohttp.StreamReader) -> bytes | None:
+    parts: list[bytes] = []
+    size = 0
+    async for part in content.iter_any():
+        size += len(part)
+        if size > MAX_ANSWER_BYTES:
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _chunks(body: Sequence[bytes]) -> AsyncIterator[bytes]:
+    """The pieces of a large request in portions: small ones together, large ones in slices, nothing copied whole."""
+    small: list[bytes] = []
+    size = 0
+    for piece in body:
+        if len(piece) < _CHUNK_BYTES:
+            small.append(piece)
+            size += len(piece)
+        if small and (size >= _CHUNK_BYTES or len(piece) >= _CHUNK_BYTES):
+            yield b"".join(small)
+            small, size = [], 0
+        if len(piece) >= _CHUNK_BYTES:
+            for start in range(0, len(piece), _CHUNK_BYTES):
+                yield piece[start : start + _CHUNK_BYTES]
+    yield b"".join(small)
+
+
+def _no_answer(error: Exception, *, sent: bool) -> NoAnswer:
+    text = str(error) or type(error).__name__
+    match error:
+        case _ if sent:
+            kind: Literal["timeout", "cut"] = "timeout" if isinstance(error, TimeoutError) else "cut"
+            return NoAnswer(kind, sent=True, text=text)
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError() | ssl.SSLError():
+            return NoAnswer("certificate", sent=False, text=text)
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
+            return NoAnswer("proxy", sent=False, text=text)
+        case _:
+            return NoAnswer("unreachable", sent=False, text=text)
+
+
+def _tls(ca_file: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _proxy_for(url: str) -> str | None:
+    """The proxy the environment names. Asked once: aiohttp would ask again, and read ~/.netrc, for every request."""
+    parts = urlsplit(url)
+    if parts.hostname is None or proxy_bypass(parts.hostname):
+        return None
+    return getproxies().get(parts.scheme)

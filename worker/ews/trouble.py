@@ -1,0 +1,67 @@
+"""What went wrong with one request, or with one item of it, and what that means for a draft, a look and a send."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from worker.ews.codes import Disposition, Verdict
+from worker.mail.outcome import Deferred, Reason, Rejected, Scope, Unknown
+
+_LONGEST_TEXT: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A failure with everything known about it. `code` is Exchange's response code or a word of ours."""
+
+    code: str
+    verdict: Verdict
+    message: str
+    request_id: str
+    retry_after_seconds: float | None = None
+
+    def reason(self, scope: Scope | None = None) -> Reason:
+        return Reason(self.code, scope or self.verdict.scope, self.message, self.verdict.remedy, self.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """What every trouble with one request says besides its cause: who was asked, under which ids.
+
+    `own_credentials`: the account is the mailbox's own, so that a trouble with the account is one with the mailbox.
+    """
+
+    server: str
+    request_id: str = ""
+    diagnostics: str = ""
+    own_credentials: bool = False
+
+    def trouble(self, code: str, verdict: Verdict, text: str, retry_after_seconds: float | None = None) -> Trouble:
+        if verdict.about_account and self.own_credentials:
+            verdict = verdict.narrowed(Scope.MAILBOX)
+        said = " ".join(text.split())[:_LONGEST_TEXT]
+        message = f"{self.server}: {said}" + (f" [{self.diagnostics}]" if self.diagnostics else "")
+        return Trouble(code, verdict, message, self.request_id, retry_after_seconds)
+
+
+def of_draft(trouble: Trouble) -> Deferred | Rejected | Unknown:
+    """A draft was not made, or it cannot be told."""
+    match trouble.verdict.disposition:
+        case Disposition.FINAL:
+            return Rejected(trouble.reason())
+        case Disposition.LOOK:
+            return Unknown(trouble.reason())
+        case Disposition.TRANSIENT | Disposition.PAUSE:
+            return Deferred(trouble.reason(), trouble.retry_after_seconds)
+
+
+def of_send(trouble: Trouble) -> Deferred | Rejected | Unknown:
+    """A mail was not sent if Exchange says that it refuses to; whatever says less leaves it open (PROTOCOL, rule 5)."""
+    if trouble.verdict.refuses_sending:
+        return of_draft(trouble)
+    return Unknown(trouble.reason())
+
+
+def of_look(trouble: Trouble) -> Deferred:
+    """There was no look. It says nothing about the messages asked for, so it uses up no attempt of theirs."""
+    scope = trouble.verdict.scope if trouble.verdict.scope.beyond_message else Scope.MAILBOX
+    return Deferred(trouble.reason(scope), trouble.retry_after_seconds)
