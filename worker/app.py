@@ -1,1 +1,142 @@
-"""..."""
+"""The composition root: the one place that knows every part. Parts meet here, and nowhere else."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping
+from datetime import timedelta
+
+import structlog
+
+from worker import __version__, metrics
+from worker.clock import Clock, SystemClock
+from worker.ews.client import EwsTransport
+from worker.ews.endpoint import BasicSignIn, Endpoint
+from worker.mail.transport import Transport, WorkingMailbox
+from worker.monitoring.http import serve_http
+from worker.outbound.pauses import Pauses
+from worker.outbound.pipeline import Limits, Outbound
+from worker.profiles.directory import Directory
+from worker.profiles.loader import load
+from worker.rabbitmq.address import BrokerAddress
+from worker.rabbitmq.broker import RabbitBroker
+from worker.rabbitmq.connection import BrokerConnection, Session
+from worker.rabbitmq.consumer import consume
+from worker.service import serve, stop_on_signals
+from worker.settings import Settings
+
+_log = structlog.get_logger("worker")
+
+
+async def run_worker(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT. Raises ConfigurationError for whatever a person has to correct first."""
+    stopping = stop_on_signals()
+    clock = SystemClock()
+    directory = load(settings.profiles)
+    key = settings.correlation_key.resolve().encode() if settings.correlation_key else None
+    connection = BrokerConnection(BrokerAddress.parse(settings.amqp_url), clock, name=worker_name())
+    _tell_start(settings, directory)
+
+    def ready() -> Mapping[str, bool]:
+        return {"broker": connection.connected, "profiles": True}
+
+    async with (
+        serve_http(settings.http, metrics.REGISTRY, ready) as url,
+        EwsTransport(lambda mailbox: endpoint(directory, mailbox, settings), _observe, clock) as transport,
+    ):
+        if url:
+            _log.info("listening", metrics=f"{url}/metrics", ready=f"{url}/readyz")
+        flow = OutboundFlow(settings, directory, transport, clock, key)
+        await serve(
+            connection.run(flow.work),
+            connection.stop,
+            stopping=stopping,
+            shutdown_seconds=settings.shutdown_seconds,
+        )
+    _log.info("stopped")
+
+
+class OutboundFlow:
+    """The outbound pipeline, anew for each session with the broker; what may outlive one is kept here."""
+
+    def __init__(
+        self, settings: Settings, directory: Directory, transport: Transport, clock: Clock, key: bytes | None
+    ) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._transport = transport
+        self._clock = clock
+        self._key = key
+        self._pauses = Pauses(clock)
+        self._limits = Limits(
+            max_event_bytes=settings.max_event_bytes,
+            horizon=timedelta(days=settings.horizon_days),
+            max_attempts=settings.max_attempts,
+            concurrency=settings.concurrency,
+        )
+
+    async def work(self, session: Session) -> None:
+        """Returns when the session was told to stop and what was under way has ended."""
+        async with asyncio.TaskGroup() as tasks:
+            outbound = Outbound(
+                await RabbitBroker.open(session),
+                self._transport,
+                self._directory,
+                self._clock,
+                tasks,
+                limits=self._limits,
+                correlation_key=self._key,
+                pauses=self._pauses,
+            )
+            try:
+                await consume(
+                    session,
+                    outbound.take,
+                    prefetch=self._settings.prefetch,
+                    bulk_prefetch=self._settings.bulk_prefetch,
+                )
+                await outbound.drain()
+            finally:
+                outbound.close()
+
+
+def endpoint(directory: Directory, mailbox: WorkingMailbox, settings: Settings) -> Endpoint:
+    """How the server of a working mailbox is reached, and as whom."""
+    profile = directory.profiles[mailbox.profile]
+    credentials = directory.credentials(mailbox)
+    return Endpoint(
+        profile=profile.name,
+        url=profile.location,
+        sign_in=BasicSignIn(credentials.username, credentials.password),
+        impersonate=profile.impersonates,
+        own_credentials=profile.credentials == "user-specified",
+        ca_file=str(profile.ca_file) if profile.ca_file else None,
+        timeout_seconds=settings.ews_timeout_seconds,
+    )
+
+
+def worker_name() -> str:
+    """What this process is called, in the broker's list of connections and among the fleet."""
+    return f"mailrouter {__version__} {socket.gethostname()} {os.getpid()}"
+
+
+def _observe(operation: str, result: str, seconds: float) -> None:
+    metrics.ews_requests_total.labels(operation, result).inc()
+    metrics.ews_seconds.labels(operation).observe(seconds)
+
+
+def _tell_start(settings: Settings, directory: Directory) -> None:
+    _log.info(
+        "starting",
+        version=__version__,
+        broker=str(BrokerAddress.parse(settings.amqp_url)),
+        profiles=len(directory.profiles),
+        mailboxes=len(directory.mailboxes),
+    )
+    if settings.correlation_key is None:
+        _log.warning(
+            "no MAILROUTER_CORRELATION_KEY: replies are correlated, but nothing proves that an id in them is ours"
+        )
+    for profile in directory.profiles.values():
+        if profile.location.startswith("http://"):
+            _log.warning("clear text without TLS, on a loopback address only", profile=profile.name)

@@ -1,0 +1,266 @@
+"""The whole product on one machine, as processes: a broker, the sandbox Exchange, workers, and a CRM that publishes and
+reads its status events. The demo shows it, the scenario tests break it, the benchmarks measure it.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import aio_pika
+import aiohttp
+import orjson
+from aio_pika.abc import AbstractIncomingMessage
+
+from scripts.private_broker import PrivateBroker
+
+STATUS_QUEUE = "crm.mail.status"
+_START_SECONDS = 30
+_STOP_SECONDS = 30
+
+PROFILES = """\
+[[profile]]
+name        = "Sandbox"
+direction   = "outgoing"
+server      = "exchange"
+location    = "{url}"
+username    = "router@contoso.example"
+password    = "env:FLEET_PASSWORD"
+user_type   = "administrator"
+access      = "impersonation"
+
+[[mailbox]]
+address  = "*@contoso.example"
+outgoing = "Sandbox"
+"""
+
+
+@dataclass
+class Process:
+    """One of ours. `log` is the file its output goes to."""
+
+    process: asyncio.subprocess.Process
+    log: Path
+    http: str = ""
+
+    async def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Send the signal and wait; a process that does not go is killed. Its exit status."""
+        if self.process.returncode is None:
+            self.process.send_signal(how)
+        try:
+            return await asyncio.wait_for(self.process.wait(), _STOP_SECONDS)
+        except TimeoutError:
+            self.process.kill()
+            return await self.process.wait()
+
+
+@dataclass
+class Fleet:
+    """Use as an asynchronous context. `directory` takes profiles and logs. No `broker_url`: a private broker."""
+
+    directory: Path
+    workers: int = 2
+    broker_url: str = ""
+    sandbox_arguments: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    profiles: str = PROFILES
+    broker: PrivateBroker | None = None
+    sandbox: Process | None = None
+    running: dict[int, Process] = field(default_factory=dict)
+    statuses: list[dict[str, Any]] = field(default_factory=list)
+    states: dict[str, dict[str, str]] = field(default_factory=dict)
+    """For each e-mail the ids of its status events and their states; repeats fall away, as with any consumer."""
+    reached: Counter[str] = field(default_factory=Counter)
+    """How many e-mails have reached each state."""
+    url: str = ""
+    witness: str = ""
+    _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+    _heard: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as stack:
+            if not self.broker_url:
+                self.broker = PrivateBroker()
+                stack.callback(self.broker.stop)
+                await asyncio.to_thread(self.broker.start)
+                self.broker_url = self.broker.url
+            stack.push_async_callback(self._stop_processes)
+            await self._start_sandbox()
+            self.http = await stack.enter_async_context(aiohttp.ClientSession())
+            (self.directory / "profiles.toml").write_text(self.profiles.format(url=self.url))
+            for number in range(self.workers):
+                await self.start_worker(number)
+            await asyncio.gather(*(self.ready(number) for number in range(self.workers)))
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _stop_processes(self) -> None:
+        await asyncio.gather(*(each.end() for each in self.running.values()))
+        if self.sandbox:
+            await self.sandbox.end()
+
+    async def _start_sandbox(self) -> None:
+        arguments = ["sandbox", "--listen", "127.0.0.1:0", "--json", *self.sandbox_arguments]
+        log = self.directory / "sandbox.log"
+        with log.open("wb") as errors:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "worker", *arguments, stdout=asyncio.subprocess.PIPE, stderr=errors, limit=2**24
+            )
+        self.sandbox = Process(process, log)
+        assert process.stdout is not None
+        told = orjson.loads(await asyncio.wait_for(process.stdout.readline(), _START_SECONDS))
+        self.url, self.witness = told["url"], told["witness"]
+        self.password = next(user["password"] for user in told["users"] if user["address"].startswith("router@"))
+
+    async def start_worker(self, number: int) -> None:
+        log = self.directory / f"worker-{number}.log"
+        port = _free_port()
+        environment = {
+            **os.environ,
+            "MAILROUTER_AMQP_URL": self.broker_url,
+            "MAILROUTER_PROFILES": str(self.directory / "profiles.toml"),
+            "MAILROUTER_HTTP": f"127.0.0.1:{port}",
+            "MAILROUTER_LOG_FORMAT": "json",
+            "MAILROUTER_CORRELATION_KEY": "env:FLEET_KEY",
+            "FLEET_KEY": "a key for this machine only",
+            "FLEET_PASSWORD": self.password,
+            **self.environment,
+        }
+        with log.open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "worker", "run", env=environment, stdout=output, stderr=output
+            )
+        self.running[number] = Process(process, log, f"http://127.0.0.1:{port}")
+
+    async def ready(self, number: int) -> None:
+        """Wait until a worker says that it can do its work; it is asked again as fast as it answers."""
+        worker = self.running[number]
+        async with asyncio.timeout(_START_SECONDS):
+            while worker.process.returncode is None:
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with self.http.get(f"{worker.http}/readyz") as answer:
+                        if answer.status == 200:  # noqa: PLR2004
+                            return
+                await asyncio.sleep(0.02)
+        raise RuntimeError(f"worker {number} ended: {worker.log.read_text()[-2000:]}")
+
+    async def kill_worker(self, number: int, how: signal.Signals = signal.SIGKILL) -> int:
+        return await self.running[number].end(how)
+
+    async def metrics(self, number: int) -> str:
+        async with self.http.get(f"{self.running[number].http}/metrics") as answer:
+            return await answer.text()
+
+    async def publish(self, events: Iterable[dict[str, Any]], *, key: str = "email.send", copies: int = 1) -> int:
+        """As a CRM does: confirmed, and again whatever the broker did not confirm. How many events."""
+        count = 0
+        waiting = list(events)
+        while waiting:
+            with contextlib.suppress(*LOST):
+                async with await aio_pika.connect(self.broker_url) as connection:
+                    channel = await connection.channel(on_return_raises=True)
+                    exchange = await channel.get_exchange("crm.mail")
+                    while waiting:
+                        batch = waiting[:200]
+                        await asyncio.gather(
+                            *(exchange.publish(message(each), key, timeout=30) for each in batch for _ in range(copies))
+                        )
+                        del waiting[: len(batch)]
+                        count += len(batch)
+            await asyncio.sleep(0.2 if waiting else 0)
+        return count
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Take the status events as a CRM does, into `statuses`, through every loss of the connection."""
+        listener = asyncio.create_task(self._listen())
+        try:
+            yield
+        finally:
+            listener.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await listener
+
+    async def _listen(self) -> None:
+        while True:
+            with contextlib.suppress(*LOST):
+                async with await aio_pika.connect(self.broker_url) as connection:
+                    channel = await connection.channel()
+                    await channel.set_qos(500)
+                    queue = await channel.get_queue(STATUS_QUEUE)
+                    async with queue.iterator() as messages:
+                        async for each in messages:
+                            await self._take(each)
+            await asyncio.sleep(0.2)
+
+    async def _take(self, message: AbstractIncomingMessage) -> None:
+        event = orjson.loads(message.body)
+        event["_heard_at"] = time.monotonic()
+        await message.ack()
+        async with self._heard:
+            self._note(event)
+            self._heard.notify_all()
+
+    def _note(self, event: dict[str, Any]) -> None:
+        self.statuses.append(event)
+        state = event["type"].split(".")[2]
+        known = self.states.setdefault(event["data"]["email_id"], {})
+        self.reached[state] += state not in known.values()
+        known[event["id"]] = state
+
+    async def until(self, condition: Callable[[], bool], seconds: float) -> None:
+        """Wait until a condition on the statuses holds. Raises TimeoutError."""
+        async with asyncio.timeout(seconds), self._heard:
+            await self._heard.wait_for(condition)
+
+    async def mails(self) -> list[dict[str, Any]]:
+        """Every mail that left the sandbox."""
+        async with self.http.get(f"{self.witness}/mails") as answer:
+            return [orjson.loads(line) for line in (await answer.read()).splitlines()]
+
+    async def stats(self) -> dict[str, Any]:
+        async with self.http.get(f"{self.witness}/stats") as answer:
+            found: dict[str, Any] = orjson.loads(await answer.read())
+            return found
+
+    async def order(self, what: str, **parts: Any) -> None:  # noqa: ANN401 - JSON
+        """An order to the sandbox: `faults`, `options`, `rights`."""
+        async with self.http.post(f"{self.witness}/{what}", json=parts) as answer:
+            answer.raise_for_status()
+
+    async def queue_length(self, name: str) -> int:
+        async with await aio_pika.connect(self.broker_url) as connection, connection.channel() as channel:
+            queue = await channel.get_queue(name)
+            return queue.declaration_result.message_count or 0
+
+
+LOST = (aio_pika.exceptions.AMQPError, aio_pika.exceptions.ChannelInvalidStateError, OSError, TimeoutError)
+
+
+def message(event: dict[str, Any] | bytes) -> aio_pika.Message:
+    """As a CRM publishes it: structured mode, persistent."""
+    body = event if isinstance(event, bytes) else orjson.dumps(event)
+    return aio_pika.Message(
+        body,
+        content_type="application/cloudevents+json",
+        message_id=None if isinstance(event, bytes) else event.get("id"),
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,140 @@
+"""Scripted doubles of the ports: what was asked of them is kept in order."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from worker.events.broker import Burial, Delivery, HeaderValue, Unconfirmed
+from worker.mail.message import Message
+from worker.mail.outcome import Deferred, Delivered
+from worker.mail.stamp import Stamp
+from worker.mail.transport import Draft, Drafted, DraftOutcome, Look, SendOutcome, Sight, WorkingMailbox
+
+
+class StubClock:
+    """Stands still until it is moved; to sleep moves it."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 23, 8, 0, tzinfo=UTC) + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+        await asyncio.sleep(0)
+
+    def jitter(self) -> float:
+        return 0.5
+
+
+@dataclass
+class Journal:
+    """Everything that was done, in order, as (what, details)."""
+
+    lines: list[tuple[str, Any]] = field(default_factory=list)
+
+    def kinds(self) -> list[str]:
+        return [kind for kind, _ in self.lines]
+
+    def of(self, kind: str) -> list[Any]:
+        return [details for each, details in self.lines if each == kind]
+
+
+@dataclass
+class FakeDelivery:
+    journal: Journal
+    body: bytes = b"{}"
+    headers: dict[str, object] = field(default_factory=dict)
+    content_type: str = "application/cloudevents+json"
+    message_id: str = "event-1"
+    bulk: bool = False
+    redelivered: bool = False
+
+    async def ack(self) -> None:
+        self.journal.lines.append(("ack", self))
+
+    async def give_back(self) -> None:
+        self.journal.lines.append(("give_back", self))
+
+
+class FakeBroker:
+    """`full` names what it does not confirm: "publish", "park", "bury"."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.full: set[str] = set()
+
+    async def publish(self, routing_key: str, body: bytes, message_id: str) -> None:
+        self._write("publish", (routing_key, orjson.loads(body), message_id))
+
+    async def park(self, delivery: Delivery, delay_seconds: float, headers: Mapping[str, HeaderValue]) -> None:
+        self._write("park", (delay_seconds, dict(headers), delivery))
+
+    async def bury(self, delivery: Delivery, burial: Burial) -> None:
+        self._write("bury", (burial, delivery))
+
+    def _write(self, kind: str, details: object) -> None:
+        if kind in self.full:
+            raise Unconfirmed(f"{kind}: queue full")
+        self.journal.lines.append((kind, details))
+
+
+class FakeMailbox:
+    """A mailbox without trouble, unless a script says what it answers next to `draft` or to `look`."""
+
+    def __init__(self, journal: Journal, name: str = "") -> None:
+        self.journal = journal
+        self.name = name
+        self.drafts: dict[Stamp, Draft] = {}
+        self.draft_script: list[DraftOutcome | Exception] = []
+        self.look_script: list[Look | Deferred] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.calls = 0
+
+    async def draft(self, messages: Sequence[Message]) -> Sequence[DraftOutcome]:
+        self.calls += 1
+        assert self.calls == 1, "calls on one mailbox overlap"
+        await self.gate.wait()
+        self.journal.lines.append(("draft", (self.name, [message.stamp for message in messages])))
+        self.calls -= 1
+        if self.draft_script:
+            answer = self.draft_script.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return [answer] * len(messages)
+        for message in messages:
+            self.drafts[message.stamp] = Draft(StubClock().now(), f"id-{message.stamp}", "1", message.message_id)
+        return [Drafted()] * len(messages)
+
+    async def look(self, floors: Mapping[Stamp, datetime]) -> Look | Deferred:
+        self.journal.lines.append(("look", (self.name, list(floors))))
+        await asyncio.sleep(0)
+        if self.look_script:
+            return self.look_script.pop(0)
+        return Look({stamp: Sight(live=(self.drafts[stamp],)) for stamp in floors if stamp in self.drafts})
+
+    async def retire(self, drafts: Sequence[Draft]) -> None:
+        self.journal.lines.append(("retire", (self.name, list(drafts))))
+
+    async def send(self, drafts: Sequence[Draft]) -> Sequence[SendOutcome]:
+        self.journal.lines.append(("send", (self.name, list(drafts))))
+        await asyncio.sleep(0)
+        return [Delivered(draft.message_id) for draft in drafts]
+
+
+class FakeTransport:
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.mailboxes: dict[str, FakeMailbox] = {}
+
+    def outgoing(self, mailbox: WorkingMailbox) -> FakeMailbox:
+        return self.mailboxes.setdefault(mailbox.address, FakeMailbox(self.journal, mailbox.address))

@@ -1,0 +1,163 @@
+"""Batches of whatever waits; one lane's trouble is nobody else's; campaigns stand behind."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.unit.outbound.build import TROUBLE, entry
+from tests.unit.outbound.fakes import FakeDelivery, FakeTransport, Journal, StubClock
+from worker.mail.outcome import Deferred, Delivered, Unresolved
+from worker.mail.transport import WorkingMailbox
+from worker.outbound.entry import Entry, Outcome
+from worker.outbound.lanes import BATCH_MAILS, Lanes
+from worker.outbound.pauses import Pauses
+
+ANNA = WorkingMailbox("P", "anna@contoso.example")
+BEA = WorkingMailbox("P", "bea@contoso.example")
+
+
+class Yard:
+    def __init__(self) -> None:
+        self.journal = Journal()
+        self.transport = FakeTransport(self.journal)
+        self.settled: list[tuple[Entry, Outcome]] = []
+        self.something_settled = asyncio.Event()
+
+    @asynccontextmanager
+    async def open(self, concurrency: int = 4) -> AsyncIterator[Lanes]:
+        async with asyncio.TaskGroup() as tasks:
+            clock = StubClock()
+            self.lanes = Lanes(self.transport, Pauses(clock), clock, self._settle, tasks, concurrency=concurrency)
+            yield self.lanes
+
+    async def _settle(self, subject: Entry, outcome: Outcome) -> None:
+        self.settled.append((subject, outcome))
+        self.something_settled.set()
+
+    def outcomes(self) -> list[Outcome]:
+        return [outcome for _, outcome in self.settled]
+
+    def batches(self, what: str = "draft") -> list[int]:
+        return [len(stamps) for _, stamps in self.journal.of(what)]
+
+
+async def test_one_mail_takes_three_calls() -> None:
+    yard = Yard()
+    async with yard.open() as lanes:
+        lanes.submit(ANNA, entry())
+    assert yard.journal.kinds() == ["draft", "look", "send"]
+    assert [type(outcome) for outcome in yard.outcomes()] == [Delivered]
+
+
+async def test_what_comes_meanwhile_goes_together() -> None:
+    yard = Yard()
+    async with yard.open() as lanes:
+        mailbox = yard.transport.outgoing(ANNA)
+        mailbox.gate.clear()
+        lanes.submit(ANNA, entry("first"))
+        await asyncio.sleep(0)
+        for number in range(2 * BATCH_MAILS + 3):
+            lanes.submit(ANNA, entry(f"event-{number}"))
+        await asyncio.sleep(0)
+        mailbox.gate.set()
+    assert yard.batches() == [1, BATCH_MAILS, BATCH_MAILS, 3]
+    assert len(yard.settled) == 2 * BATCH_MAILS + 4
+
+
+async def test_a_slow_mailbox_holds_up_nobody_else() -> None:
+    yard = Yard()
+    async with yard.open() as lanes:
+        slow = yard.transport.outgoing(ANNA)
+        slow.gate.clear()
+        lanes.submit(ANNA, entry("slow"))
+        lanes.submit(BEA, entry("quick"))
+        await asyncio.wait_for(yard.something_settled.wait(), 5)
+        assert [subject.event_id for subject, _ in yard.settled] == ["quick"]
+        slow.gate.set()
+    assert len(yard.settled) == 2
+
+
+async def test_copies_of_a_request_are_one_entry() -> None:
+    yard = Yard()
+    async with yard.open() as lanes:
+        yard.transport.outgoing(ANNA).gate.clear()
+        for _ in range(3):
+            lanes.submit(ANNA, entry(deliveries=[FakeDelivery(yard.journal)]))
+            await asyncio.sleep(0)
+        yard.transport.outgoing(ANNA).gate.set()
+    assert yard.batches() == [1]
+    [(subject, _)] = yard.settled
+    assert len(subject.deliveries) == 3
+
+
+async def test_other_mail_overtakes_campaign_mail() -> None:
+    yard = Yard()
+    async with yard.open() as lanes:
+        yard.transport.outgoing(ANNA).gate.clear()
+        lanes.submit(ANNA, entry("campaign-0", bulk=True))
+        await asyncio.sleep(0)
+        for number in range(1, 30):
+            lanes.submit(ANNA, entry(f"campaign-{number}", bulk=True))
+        lanes.submit(ANNA, entry("urgent"))
+        yard.transport.outgoing(ANNA).gate.set()
+    order = [stamps for _, stamps in yard.journal.of("draft")]
+    assert order[1] == ["/crm urgent"]
+
+
+async def test_campaigns_of_other_mailboxes_take_no_slot_of_other_mail() -> None:
+    yard = Yard()
+    async with yard.open(concurrency=1) as lanes:
+        yard.transport.outgoing(BEA).gate.clear()
+        lanes.submit(BEA, entry("campaign", bulk=True))
+        await asyncio.sleep(0)
+        lanes.submit(ANNA, entry("urgent"))
+        await asyncio.wait_for(yard.something_settled.wait(), 5)
+        assert [subject.event_id for subject, _ in yard.settled] == ["urgent"]
+        yard.transport.outgoing(BEA).gate.set()
+
+
+async def test_a_paused_mailbox_is_not_asked() -> None:
+    yard = Yard()
+    async with yard.open() as lanes:
+        yard.transport.outgoing(ANNA).draft_script = [TROUBLE]
+        lanes.submit(ANNA, entry("event-1"))
+        await asyncio.wait_for(yard.something_settled.wait(), 5)
+        lanes.submit(ANNA, entry("event-2"))
+        lanes.submit(BEA, entry("event-3"))
+    assert [name for name, _ in yard.journal.of("draft")] == [ANNA.address, BEA.address]
+    assert [type(outcome) for outcome in yard.outcomes()] == [Deferred, Deferred, Delivered]
+
+
+async def test_a_bug_costs_only_the_request_it_is_about() -> None:
+    yard = Yard()
+    async with yard.open() as lanes:
+        mailbox = yard.transport.outgoing(ANNA)
+        mailbox.draft_script = [RuntimeError("bug"), RuntimeError("bug")]
+        lanes.submit(ANNA, entry("event-1", last_attempt=True))
+        lanes.submit(ANNA, entry("event-2"))
+    outcomes = {subject.event_id: outcome for subject, outcome in yard.settled}
+    assert isinstance(outcomes["event-1"], Unresolved)
+    assert isinstance(outcomes["event-2"], Delivered)
+
+
+async def test_after_a_bug_nothing_is_sent_without_a_look() -> None:
+    yard = Yard()
+    async with yard.open() as lanes:
+        yard.transport.outgoing(ANNA).draft_script = [RuntimeError("bug")]
+        lanes.submit(ANNA, entry())
+    assert yard.journal.kinds() == ["draft", "look", "draft", "look", "send"]
+
+
+async def test_draining_ends_what_is_under_way_and_begins_nothing() -> None:
+    yard = Yard()
+    async with yard.open() as lanes:
+        yard.transport.outgoing(ANNA).gate.clear()
+        lanes.submit(ANNA, entry("under way"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        lanes.submit(ANNA, entry("waiting"))
+        drained = asyncio.create_task(lanes.drain())
+        await asyncio.sleep(0)
+        yard.transport.outgoing(ANNA).gate.set()
+        await drained
+    assert [subject.event_id for subject, _ in yard.settled] == ["under way"]

@@ -1,0 +1,30 @@
+"""`mailrouter run`: the worker."""
+
+import click
+import uvloop
+
+from worker import log
+from worker.app import run_worker
+from worker.cli.options import with_settings
+from worker.settings import ConfigurationError, Settings
+
+ROLES = ("outbound",)
+
+
+@click.command()
+@click.option(
+    "--roles",
+    envvar="MAILROUTER_ROLES",
+    show_envvar=True,
+    default=",".join(ROLES),
+    show_default=True,
+    help="What this worker does, comma-separated. This version knows: outbound.",
+)
+@with_settings(*Settings.model_fields)
+def command(settings: Settings, roles: str) -> None:
+    """Deliver the CRM's mail. Run as many as wanted, on as many machines as wanted; stop with SIGTERM."""
+    unknown = sorted(set(roles.split(",")) - set(ROLES))
+    if unknown:
+        raise ConfigurationError(f"MAILROUTER_ROLES: unknown role {', '.join(unknown)}; known are {', '.join(ROLES)}")
+    log.configure(settings.log_format, settings.log_level)
+    uvloop.run(run_worker(settings))
