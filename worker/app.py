@@ -1,6 +1,7 @@
 """The composition root: the one place that knows every part. Parts meet here, and nowhere else."""
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from worker.outbound.pipeline import Limits, Outbound
 from worker.profiles.directory import Directory
 from worker.profiles.loader import load
 from worker.rabbitmq.address import BrokerAddress
-from worker.rabbitmq.broker import RabbitBroker
+from worker.rabbitmq.broker import Publisher, RabbitBroker
 from worker.rabbitmq.connection import BrokerConnection, Session
 from worker.rabbitmq.consumer import consume
 from worker.service import serve, stop_on_signals
@@ -40,10 +41,11 @@ async def run_worker(settings: Settings) -> None:
     def ready() -> Mapping[str, bool]:
         return {"broker": connection.connected, "profiles": True}
 
-    async with (
-        serve_http(settings.http, metrics.REGISTRY, ready) as url,
-        EwsTransport(lambda mailbox: endpoint(directory, mailbox, settings), _observe, clock) as transport,
-    ):
+    transport = EwsTransport(
+        lambda mailbox: endpoint(directory, mailbox, settings), _observe, clock, timedelta(days=settings.horizon_days)
+    )
+    async with serve_http(settings.http, metrics.REGISTRY, ready) as url, contextlib.AsyncExitStack() as closing:
+        closing.push_async_callback(transport.close)
         if url:
             _log.info("listening", metrics=f"{url}/metrics", ready=f"{url}/readyz")
         flow = OutboundFlow(settings, directory, transport, clock, key)
@@ -79,7 +81,7 @@ class OutboundFlow:
         """Returns when the session was told to stop and what was under way has ended."""
         async with asyncio.TaskGroup() as tasks:
             outbound = Outbound(
-                await RabbitBroker.open(session),
+                RabbitBroker(await Publisher.open(session)),
                 self._transport,
                 self._directory,
                 self._clock,
@@ -120,7 +122,9 @@ def worker_name() -> str:
     return f"mailrouter {__version__} {socket.gethostname()} {os.getpid()}"
 
 
-def _observe(operation: str, result: str, seconds: float) -> None:
+def _observe(profile: str, operation: str, result: str, seconds: float) -> None:
+    if result == "busy":
+        metrics.throttled_total.labels(profile).inc()
     metrics.ews_requests_total.labels(operation, result).inc()
     metrics.ews_seconds.labels(operation).observe(seconds)
 

@@ -35,7 +35,7 @@ class Pauses:
         before = self._pauses.get(key)
         failures = before.failures + 1 if before else 1
         seconds = failure.retry_after_seconds or float(retry.after_wait(failures - 1))
-        if failure.reason.code == _LOST and failures == 1:
+        if failure.reason.code.startswith(_LOST) and failures == 1:
             seconds = 0.0
         self._pauses[key] = Pause(self._clock.monotonic() + seconds, failures, failure.reason)
 

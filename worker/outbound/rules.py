@@ -21,6 +21,7 @@
 An act that got no answer twice in one pass is given back (rule 9): `MAX_UNANSWERED`.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -132,9 +133,10 @@ def _nothing(entry: Entry) -> Step:
 
 
 def _unanswered(entry: Entry, reason: Reason) -> Step:
+    """The looks in between were answered: it is this message the server does not answer, whatever `reason` says."""
     entry.unanswered += 1
     if entry.unanswered > MAX_UNANSWERED:
-        return Done(Deferred(reason))
+        return _deferred(entry, Deferred(replace(reason, scope=Scope.MESSAGE)))
     return LookFor()
 
 
