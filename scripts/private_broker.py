@@ -83,7 +83,7 @@ class PrivateBroker:
 
     def stop(self) -> None:
         """Ends node and epmd and removes the data. Does nothing where there is nothing left to end."""
-        self._end(self._node, signal.SIGTERM)
+        self._end(self._node, signal.SIGKILL)  # nothing of it is kept: no need for an orderly end
         self._end(self._epmd, signal.SIGKILL)
         self._node = self._epmd = None
         if self._directory is not None:

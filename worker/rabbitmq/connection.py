@@ -18,12 +18,13 @@ import aio_pika
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import (
+    AMQPConnectionError,
     AMQPError,
     AuthenticationError,
     ChannelInvalidStateError,
     ChannelPreconditionFailed,
-    ConnectionClosed,
     IncompatibleProtocolError,
+    InvalidFrameError,
     ProbableAuthenticationError,
     ProtocolSyntaxError,
 )
@@ -229,17 +230,21 @@ def _explained(error: BaseException, address: BrokerAddress) -> Unavailable:
         case ChannelPreconditionFailed():
             cause = f"an exchange or queue is there already, but a different one: {answer}"
             remedy = "delete it, or give the CRM organisation a vhost of its own"
-        case ConnectionClosed() if "NOT_ALLOWED" in answer:
-            cause = f"{server} does not let the user {address.user} into the vhost {address.vhost!r}: {answer}"
-            remedy = "make the vhost, or grant the user access to it"
-        case ProtocolSyntaxError() | IncompatibleProtocolError():
+        case InvalidFrameError() if "Connection.Close" in answer:  # to opening the vhost; the text is lost in aiormq
+            cause = f"{server} does not let the user {address.user} into the vhost {address.vhost!r}"
+            remedy = "make the vhost, or grant the user access to it; RabbitMQ's log tells the reason"
+        case (
+            ProtocolSyntaxError()
+            | IncompatibleProtocolError()
+            | AMQPConnectionError(__cause__=asyncio.IncompleteReadError())
+        ):
             cause = f"{server} does not answer in AMQP 0-9-1"
-            remedy = f"check host, port and amqp:// or amqps:// in {VARIABLE}"
+            remedy = f"check host, port and amqp:// or amqps:// in {VARIABLE}, and that RabbitMQ is not just stopping"
         case TimeoutError():
             cause = f"{server} does not answer"
             remedy = "check the address, firewalls and the state of RabbitMQ"
-        case _ if isinstance(error.__cause__, ssl.SSLError):
-            cause = f"{server}: no TLS connection: {told(error.__cause__)}"
+        case AMQPConnectionError(__cause__=ssl.SSLError() as refusal):
+            cause = f"{server}: no TLS connection: {told(refusal)}"
             remedy = f"check cafile, certfile and keyfile in {VARIABLE}"
         case _:
             cause = f"{server} cannot be reached: {answer}"

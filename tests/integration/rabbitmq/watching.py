@@ -51,6 +51,12 @@ class Queues:
         declared = await self.channel.declare_queue(queue, passive=True)
         return declared.declaration_result.message_count or 0
 
+    async def consumed(self, queue: str) -> None:
+        """Wait until somebody consumes the queue."""
+        async with asyncio.timeout(SECONDS):
+            while not (await self.channel.declare_queue(queue, passive=True)).declaration_result.consumer_count:  # noqa: ASYNC110 - likewise
+                await asyncio.sleep(0.02)
+
     async def reach(self, queue: str, count: int) -> None:
         """Wait until the queue holds so many."""
         async with asyncio.timeout(SECONDS):

@@ -1,0 +1,295 @@
+"""Connections that are refused, cut or lost with their broker, and what a worker is left with."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
+
+import aio_pika
+import pytest
+
+from scripts.private_broker import PrivateBroker
+from tests.integration.rabbitmq.watching import SECONDS, Inbox, Queues
+from tests.integration.rabbitmq.wire import wired
+from worker.clock import SystemClock
+from worker.events.broker import Unconfirmed
+from worker.rabbitmq import topology
+from worker.rabbitmq.address import BrokerAddress, Unavailable
+from worker.rabbitmq.broker import Publisher, RabbitBroker
+from worker.rabbitmq.connection import BrokerConnection, Session, connect
+from worker.rabbitmq.consumer import consume
+
+
+class ImpatientClock(SystemClock):
+    """Never sleeps; remembers how long it was asked to."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await asyncio.sleep(0.001)
+
+    def jitter(self) -> float:
+        return 1.0
+
+    def now(self) -> datetime:
+        raise AssertionError("no dates here")
+
+
+class Sessions:
+    """A worker's side: hands out each session its `BrokerConnection` gets, and waits with it."""
+
+    def __init__(self) -> None:
+        self._begun: asyncio.Queue[Session] = asyncio.Queue()
+        self.cancelled = 0
+
+    async def work(self, session: Session) -> None:
+        await self._begun.put(session)
+        try:
+            await session.stopping.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+    async def next(self) -> Session:
+        async with asyncio.timeout(SECONDS):
+            return await self._begun.get()
+
+
+@contextlib.asynccontextmanager
+async def running(
+    connection: BrokerConnection, work: Callable[[Session], Awaitable[None]]
+) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(connection.run(work))
+    try:
+        yield task
+        connection.stop()
+        async with asyncio.timeout(SECONDS):
+            await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def to(url: str) -> BrokerConnection:
+    return BrokerConnection(BrokerAddress.parse(url), SystemClock(), name="test")
+
+
+def up(connection: BrokerConnection) -> bool:
+    return connection.connected
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SECONDS):
+        while not condition():  # noqa: ASYNC110 - what a readiness probe does
+            await asyncio.sleep(0.01)
+
+
+async def test_a_cut_wire_ends_the_session_and_a_new_one_begins(amqp_url: str) -> None:
+    sessions = Sessions()
+    async with wired(amqp_url) as (wire, url):
+        connection = to(url)
+        assert not up(connection)
+        async with running(connection, sessions.work):
+            first = await sessions.next()
+            assert up(connection)
+            wire.cut()
+            second = await sessions.next()
+            assert first is not second
+            assert first.lost.done()
+            assert sessions.cancelled == 1, "the work of a lost session goes on"
+            assert up(connection)
+    assert not up(connection)
+
+
+async def test_what_was_not_settled_comes_again_after_a_cut(amqp_url: str) -> None:
+    inboxes: asyncio.Queue[Inbox] = asyncio.Queue()
+
+    async def work(session: Session) -> None:
+        inbox = Inbox()
+        await inboxes.put(inbox)
+        await consume(session, inbox.take, prefetch=5, bulk_prefetch=5)
+
+    async with wired(amqp_url) as (wire, url), running(to(url), work):
+        async with connect(BrokerAddress.parse(amqp_url), name="publisher") as session:
+            broker = RabbitBroker(await Publisher.open(session))
+            await broker.publish("email.send", b"1", "1")
+            await broker.publish("email.send", b"2", "2")
+        inbox = await inboxes.get()
+        settled, unsettled = await inbox.next(), await inbox.next()
+        await settled.ack()
+        async with watching(amqp_url) as queues:
+            await queues.reach(topology.OUTBOUND, 0)
+        wire.cut()
+        inbox = await inboxes.get()
+        again = await inbox.next()
+        assert (again.body, again.redelivered) == (b"2", True)
+        with pytest.raises(Unconfirmed):
+            await unsettled.ack()
+        await unsettled.give_back()
+        await again.ack()
+
+
+async def test_a_publish_on_a_wire_that_is_cut_is_unconfirmed(amqp_url: str) -> None:
+    async with (
+        wired(amqp_url) as (wire, url),
+        connect(BrokerAddress.parse(url), name="test") as session,
+    ):
+        broker = RabbitBroker(await Publisher.open(session))
+        wire.freeze()  # the request leaves, the answer never comes
+        publishing = [asyncio.create_task(broker.publish("email.accepted", b"{}", str(n))) for n in range(50)]
+        await asyncio.sleep(0)
+        wire.cut()
+        answers = await asyncio.gather(*publishing, return_exceptions=True)
+        assert {type(answer) for answer in answers} == {Unconfirmed}
+        async with asyncio.timeout(SECONDS):
+            await session.lost
+        with pytest.raises(Unconfirmed):
+            await broker.publish("email.accepted", b"{}", "later")
+
+
+async def test_a_broker_that_comes_later_is_waited_for(amqp_url: str) -> None:
+    sessions = Sessions()
+    clock = ImpatientClock()
+    async with wired(amqp_url) as (wire, url):
+        await wire.unplug()
+        connection = BrokerConnection(BrokerAddress.parse(url), clock, name="test")
+        async with running(connection, sessions.work):
+            await until(lambda: len(clock.slept) > 8)
+            assert not up(connection)
+            assert clock.slept[:8] == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
+            await wire.plug_in()
+            await sessions.next()
+            assert up(connection)
+
+
+async def test_stopped_while_there_is_no_broker_it_ends_at_once(amqp_url: str) -> None:
+    async with wired(amqp_url) as (wire, url):
+        await wire.unplug()
+        async with running(to(url), Sessions().work):
+            await asyncio.sleep(0)
+
+
+async def test_a_defect_in_the_work_comes_out(amqp_url: str) -> None:
+    async def work(session: Session) -> None:
+        raise LookupError("a defect")
+
+    with pytest.raises(LookupError, match="a defect"):
+        await to(amqp_url).run(work)
+
+
+async def test_a_defect_in_what_takes_deliveries_comes_out(amqp_url: str) -> None:
+    async def take(delivery: object) -> None:
+        raise LookupError("a defect")
+
+    async with connect(BrokerAddress.parse(amqp_url), name="publisher") as session:
+        await RabbitBroker(await Publisher.open(session)).publish("email.send", b"1", "1")
+    with pytest.raises(ExceptionGroup) as caught:
+        await to(amqp_url).run(lambda session: consume(session, take, prefetch=5, bulk_prefetch=5))
+    assert caught.group_contains(LookupError, match="a defect")
+    async with watching(amqp_url) as queues:
+        await queues.reach(topology.OUTBOUND, 1)
+
+
+async def test_a_queue_deleted_under_a_consumer_is_made_again(amqp_url: str) -> None:
+    sessions = Sessions()
+
+    async def work(session: Session) -> None:
+        consuming = asyncio.create_task(consume(session, Inbox().take, prefetch=5, bulk_prefetch=5))
+        try:
+            await sessions.work(session)
+        finally:
+            consuming.cancel()
+            await asyncio.gather(consuming, return_exceptions=True)
+
+    async with watching(amqp_url) as queues, running(to(amqp_url), work):
+        session = await sessions.next()
+        await queues.consumed(topology.BULK)
+        await queues.channel.queue_delete(topology.BULK)
+        assert "cancelled consuming crm.mail.outbound.bulk" in await session.lost
+        await sessions.next()
+        assert await queues.count(topology.BULK) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "cause", "remedy"),
+    [
+        (("guest:guest", "guest:wr0ng"), "refused to sign in the user 'guest'", "correct user and password"),
+        (("guest:guest", "nobody:wr0ng"), "refused to sign in the user 'nobody'", "correct user and password"),
+        (("/test-", "/nowhere-"), "does not let the user 'guest' into the vhost 'nowhere-", "make the vhost"),
+        (("127.0.0.1", "127.0.0.2"), "cannot be reached: ", "that RabbitMQ runs"),
+        (("127.0.0.1", "nowhere.invalid"), "cannot be reached: ", "that RabbitMQ runs"),
+    ],
+)
+async def test_why_not_is_told_with_a_remedy(amqp_url: str, change: tuple[str, str], cause: str, remedy: str) -> None:
+    url = amqp_url.replace(*change)
+    if url == amqp_url:
+        pytest.skip("the given broker's URL is another one")
+    with pytest.raises(Unavailable) as caught:
+        async with connect(BrokerAddress.parse(url), name="test"):
+            pass
+    told = str(caught.value)
+    assert cause in told
+    assert remedy in told
+    assert "wr0ng" not in told
+    assert "\n" not in told
+    assert "Errno" not in told
+
+
+async def test_something_else_than_a_broker_is_told(amqp_url: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(8)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Unavailable, match=r"does not answer in AMQP 0-9-1\. Remedy: check host, port"):
+            async with connect(BrokerAddress.parse(f"amqp://127.0.0.1:{port}"), name="test"):
+                pass
+
+
+async def test_a_queue_that_is_a_different_one_is_told(amqp_url: str) -> None:
+    async with watching(amqp_url) as queues:
+        await queues.channel.declare_queue(topology.DEAD, durable=True)
+    with pytest.raises(Unavailable, match=r"different one: .*crm\.mail\.dead.* Remedy: delete it, or give the CRM"):
+        async with connect(BrokerAddress.parse(amqp_url), name="test"):
+            pass
+
+
+async def test_everything_survives_the_broker_killed_and_restarted(broker_node: PrivateBroker) -> None:
+    sessions = Sessions()
+    connection = to(broker_node.url)
+    async with running(connection, sessions.work):
+        session = await sessions.next()
+        broker = RabbitBroker(await Publisher.open(session))
+        await broker.publish("email.send", b"waiting", "1")
+        await broker.publish("email.accepted", b"status", "2")
+        inbox = Inbox()
+        consuming = asyncio.create_task(consume(session, inbox.take, prefetch=5, bulk_prefetch=5))
+        delivery = await inbox.next()
+        await broker.park(delivery, 1, {"x-attempts": 7})
+        await asyncio.to_thread(broker_node.kill)
+        await until(lambda: not up(connection))
+        consuming.cancel()
+        await asyncio.gather(consuming, return_exceptions=True)
+        await asyncio.to_thread(broker_node.restart)
+
+        session = await sessions.next()
+        inbox = Inbox()
+        consuming = asyncio.create_task(consume(session, inbox.take, prefetch=5, bulk_prefetch=5))
+        came = [await inbox.next(), await inbox.next()]
+        assert [each.body for each in came] == [b"waiting", b"waiting"], "neither the message nor its parked copy"
+        assert {each.headers.get("x-attempts") for each in came} == {None, 7}
+        async with watching(broker_node.url) as queues:
+            assert (await queues.get(topology.STATUS)).body == b"status"
+        connection.stop()
+        await consuming
+
+
+@contextlib.asynccontextmanager
+async def watching(url: str) -> AsyncIterator[Queues]:
+    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
+        yield Queues(channel)
