@@ -1,0 +1,147 @@
+"""`mailrouter sandbox` as a process: what it prints, its witness over HTTP, how it stops."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import tomllib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.integration.ews_by_hand import Client
+from worker.profiles import loader
+
+ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("MAILROUTER_")}
+
+
+async def _process(*flags: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "worker", "sandbox", *flags,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=ENVIRONMENT,
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def _running(*flags: str) -> AsyncIterator[dict[str, Any]]:
+    """A sandbox as a process; what it says of itself. Stopped with SIGTERM, it must exit with 0 and no complaint."""
+    process = await _process("--listen", "127.0.0.1:0", "--json", *flags)
+    assert process.stdout is not None
+    try:
+        yield json.loads(await asyncio.wait_for(process.stdout.readline(), 20))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, complaint = await asyncio.wait_for(process.communicate(), 10)
+    assert (process.returncode, complaint) == (0, b"")
+
+
+async def _get(url: str) -> Any:
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        text = await response.text()
+        return [json.loads(line) for line in text.splitlines()]
+
+
+async def _order(url: str, order: object, method: str = "POST") -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.request(method, url, json=order) as response:
+        return response.status, await response.text()
+
+
+async def test_its_witness_over_http() -> None:
+    async with _running() as told, Client(told["url"], "anna@contoso.example") as anna:
+        for _ in range(2):
+            await anna.send(await anna.draft(stamp="/crm 1"))
+        await anna.send(await anna.draft())
+        (stats,) = await _get(told["witness"] + "/stats")
+        assert (stats["mails"], stats["stamps"], stats["unstamped"], stats["doubled"]) == (3, 1, 1, {"/crm 1": 2})
+        assert stats["requests"] == {"CreateItem": 3, "SendItem": 3}
+        mails = await _get(told["witness"] + "/mails?since=1&limit=1")
+        assert [(each["number"], each["stamp"], each["to"]) for each in mails] == [
+            (2, "/crm 1", ["x@customer.example"])
+        ]
+
+
+async def test_orders_over_http() -> None:
+    async with _running() as told, Client(told["url"], "anna@contoso.example") as anna:
+        witness = told["witness"]
+        assert (await _order(witness + "/faults", {"kind": "busy", "operation": "FindItem"}))[0] == 200
+        assert (await anna.find("drafts")).status == 503
+        assert (await _order(witness + "/faults", None, "DELETE"))[0] == 200
+        assert (await anna.find("drafts")).status == 200
+        assert (await _order(witness + "/options", {"dwell": {"held": "outbox"}, "max_recipients": 1}))[0] == 200
+        assert (await anna.send(await anna.draft())).codes == ["NoError"]
+        assert await anna.counts("outbox", "sentitems") == [1, 0]
+        assert (await _order(witness + "/release", None))[1] == '{"released":1}'
+        rights = {"user": "anna@contoso.example", "send_as": ["Bert@contoso.example"]}
+        assert (await _order(witness + "/rights", rights))[0] == 200
+        assert (await anna.send(await anna.draft(sent_from="bert@contoso.example"))).codes == ["NoError"]
+        for path, order in (
+            ("/faults", {"kind": "nonsense-kind"}),
+            ("/faults", {"rates": {"quota": {"*": 1}}}),
+            ("/options", {"nonsense": 1}),
+            ("/rights", {"user": "anna@contoso.example", "nonsense": []}),
+        ):
+            assert (await _order(witness + path, order))[0] == 400
+
+
+async def test_users_from_a_file_and_recording(tmp_path: Path) -> None:
+    users = tmp_path / "users.toml"
+    users.write_text(
+        '[[user]]\naddress = "a@own.example"\npassword = "p1"\n'
+        '[[user]]\naddress = "svc@own.example"\npassword = "p2"\nimpersonates = ["a@own.example"]\n',
+        encoding="utf-8",
+    )
+    flags = ("--users", str(users), "--record", str(tmp_path / "record"), "--fault", "lost:DeleteItem=1")
+    async with _running(*flags) as told:
+        assert [each["address"] for each in told["users"]] == ["a@own.example", "svc@own.example"]
+        async with Client(told["url"], "svc@own.example", "p2", acting_as="a@own.example") as client:
+            draft = await client.draft()
+            with pytest.raises(aiohttp.ClientError):
+                await client.delete(draft)
+            assert await client.counts("drafts") == [0]
+    names = sorted(each.name for each in (tmp_path / "record").iterdir())
+    assert names[:2] == ["000001-answer.xml", "000001-request.xml"]
+    assert len(names) == 6
+
+
+@pytest.mark.parametrize("flags", [(), ("--count", "3")])
+async def test_the_profiles_it_prints_are_good(flags: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    async with _running(*flags) as told:
+        monkeypatch.setenv("SANDBOX_PASSWORD", "sandbox-router")
+        directory = loader.parse(tomllib.loads(told["profiles"]), "printed")
+    assert directory.profiles["Sandbox"].location == told["url"]
+
+
+async def test_for_a_person(tmp_path: Path) -> None:
+    process = await _process("--listen", "127.0.0.1:0")
+    assert process.stdout is not None
+    text = (await asyncio.wait_for(process.stdout.readuntil(b'outgoing = "Sandbox"'), 20)).decode()
+    process.send_signal(signal.SIGINT)
+    await asyncio.wait_for(process.communicate(), 10)
+    assert process.returncode == 0
+    assert "Sandbox Exchange: http://127.0.0.1:" in text
+    assert "router@contoso.example               password sandbox-router" in text
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (("--listen", "nowhere"), "--listen nowhere: must be HOST:PORT"),
+        (("--listen", "192.0.2.1:1"), "cannot listen there"),
+        (("--users", "/nonexistent.toml"), "/nonexistent.toml: cannot be read: No such file or directory"),
+        (("--fault", "nonsense-kind=1"), "not a fault of requests: nonsense-kind"),
+        (("--fault", "lost=often"), "--fault lost=often"),
+        (("--tls-cert", "/nonexistent.pem"), "--tls-cert and --tls-key go together"),
+        (("--message-id", "burn"), "--message-id"),
+    ],
+)
+async def test_wrong_usage(flags: Sequence[str], complaint: str) -> None:
+    process = await _process(*flags)
+    _, error = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 2
+    assert complaint in error.decode()
+    assert "Traceback" not in error.decode()
