@@ -1,6 +1,6 @@
 """A look: what three folders show of the stamps asked for, with what this lane remembers."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -8,10 +8,10 @@ from worker.clock import Clock
 from worker.ews import remedies
 from worker.ews.codes import Disposition, Verdict
 from worker.ews.exchange import Exchange
-from worker.ews.memory import SentMemory
+from worker.ews.memory import SentMemory, SentRows
 from worker.ews.operations import find_item
 from worker.ews.operations.find_item import Folder, Page, Row
-from worker.ews.scan import Rows, scan
+from worker.ews.scan import NEXT_PAGE_ROWS, Seen, scan
 from worker.ews.trouble import Trail, Trouble, of_look
 from worker.mail.outcome import Deferred, Scope
 from worker.mail.stamp import VOID, Stamp
@@ -22,6 +22,7 @@ _FEWEST_ROWS, _MOST_ROWS = 20, 500
 _MOST_STRAYS: Final = 10
 _STRAY_MARGIN: Final = timedelta(days=1)
 _RESTLESS: Final = Verdict(Disposition.TRANSIENT, Scope.MAILBOX, remedies.RESTLESS)
+Rows = Mapping[Folder, dict[str, Row]]
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -39,18 +40,36 @@ class Looker:
     async def look(self, floors: Mapping[Stamp, datetime]) -> Look | Deferred:
         if not floors:
             return Look({})
-        began_at = self._clock.now()
-        floor = min(floors.values())
+        began_at, floor = self._clock.now(), min(floors.values())
+        seen = await self._read(floor)
+        if isinstance(seen, Trouble):
+            return of_look(seen)
+        folders, sent = seen
+        newest = max((row.modified_at for row in folders[Folder.DRAFTS].values() if row.modified_at), default=None)
+        self._memory.keep(_left(folders), sent, floor, newest, began_at)
+        return self._shown(folders, floors, began_at)
+
+    async def _read(self, floor: datetime) -> tuple[Rows, SentRows] | Trouble:
+        """All rows that matter, by folder; and what was read of Sent Items, for the memory."""
         bounds = {Folder.DRAFTS: floor, Folder.OUTBOX: floor, Folder.SENT_ITEMS: self._memory.bound(floor)}
-        rows = await scan(self._find, bounds, self._first_page_rows)
-        if rows is None:
-            trail = Trail(self._exchange.endpoint.server)
-            return of_look(trail.trouble("mailbox-restless", _RESTLESS, "the folders changed while they were read"))
-        if isinstance(rows, Trouble):
-            return of_look(rows)
-        self._first_page_rows = _rows_to_ask_for(rows, bounds)
-        self._memory.keep(_left(rows), floor, _newest(rows[Folder.DRAFTS].values()), began_at)
-        return self._shown(rows, floors, began_at)
+        seen = await scan(self._find, bounds, self._first_page_rows)
+        if seen is None or isinstance(seen, Trouble):
+            return seen or self._restless()
+        self._first_page_rows = _rows_to_ask_for(seen, bounds)
+        rows = {folder: each.rows for folder, each in seen.items()}
+        sent = SentRows(rows[Folder.SENT_ITEMS], seen[Folder.SENT_ITEMS].total, bounds[Folder.SENT_ITEMS])
+        below = self._memory.bound_below(floor, sent)
+        if below is not None:
+            more = await scan(self._find, {Folder.SENT_ITEMS: below}, NEXT_PAGE_ROWS)
+            if more is None or isinstance(more, Trouble):
+                return more or self._restless()
+            sent = SentRows(more[Folder.SENT_ITEMS].rows, more[Folder.SENT_ITEMS].total, below)
+            rows[Folder.SENT_ITEMS] |= sent.rows
+        return rows, sent
+
+    def _restless(self) -> Trouble:
+        trail = Trail(self._exchange.endpoint.server)
+        return trail.trouble("mailbox-restless", _RESTLESS, "the folders changed while they were read")
 
     async def _find(self, folders: Sequence[Folder], offset: int, size: int) -> Sequence[Page] | Trouble:
         impersonate = self._exchange.endpoint.impersonate
@@ -100,14 +119,10 @@ def _draft(row: Row) -> Draft:
     return Draft(row.created_at or _LONG_AGO, row.id, row.change_key, row.message_id)
 
 
-def _newest(rows: Iterable[Row]) -> datetime | None:
-    return max((row.modified_at for row in rows if row.modified_at is not None), default=None)
-
-
-def _rows_to_ask_for(rows: Rows, bounds: Mapping[Folder, datetime]) -> int:
+def _rows_to_ask_for(seen: Mapping[Folder, Seen], bounds: Mapping[Folder, datetime]) -> int:
     """Half as many again as were of use this time: the next look is much like this one."""
     used = max(
-        sum(row.modified_at is None or row.modified_at >= bounds[folder] for row in seen.values())
-        for folder, seen in rows.items()
+        sum(row.modified_at is None or row.modified_at >= bounds[folder] for row in each.rows.values())
+        for folder, each in seen.items()
     )
     return min(max(_FEWEST_ROWS, used + used // 2 + 10), _MOST_ROWS)

@@ -6,7 +6,8 @@ that is all. Where a folder does not reach its bound on the first page:
 - It is paged on by offset, every page overlapping the one before by a row. If that row is not there, something above
   it has gone, the rows have shifted and one may have been skipped: the look starts anew.
 - A row that is changed while its folder is being paged moves up, from pages not yet read to one that was. So the top
-  of the folder is read once more, down to the newest time seen before.
+  of the folder is read once more, down to an *anchor*: a row of the first page that has not changed since. Whatever
+  has moved lies above it. (Not the first row: the clock ticks coarsely, and rows of one tick stand in any order.)
 - What was evaluated of later folders before that is worth nothing: a mail can have moved past it, out of a page not
   yet read. So they are asked anew, together with that top, which keeps the order of evaluation.
 
@@ -14,6 +15,7 @@ What is shown here as a live draft was one at some moment of the look; nothing t
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
@@ -23,18 +25,26 @@ from worker.ews.trouble import Trouble
 Find = Callable[[Sequence[Folder], int, int], Awaitable[Sequence[Page] | Trouble]]
 """One FindItem: a page of each of these folders, from this offset on, of this size."""
 
-Rows = dict[Folder, dict[str, Row]]
-"""What was read, by folder and item id, in the order read; of an item read twice the later state."""
+
+@dataclass(slots=True)
+class Seen:
+    """What was read of one folder: rows by id, of one read twice the later state; and how many rows it had at last."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    total: int = 0
+
 
 NEXT_PAGE_ROWS: Final = 500
 _STARTS: Final = 3
 _ROUNDS: Final = 12
-_MOST_ROWS: Final = 250_000
+_MOST_ROWS: Final = 100_000
 _OVERLAP: Final = 1
 
 
-async def scan(find: Find, bounds: Mapping[Folder, datetime], first_page_rows: int) -> Rows | Trouble | None:
-    """All rows of the three folders down to their bounds. None if they changed faster than they could be read."""
+async def scan(
+    find: Find, bounds: Mapping[Folder, datetime], first_page_rows: int
+) -> dict[Folder, Seen] | Trouble | None:
+    """All rows of these folders down to their bounds. None if they changed faster than they could be read."""
     for _ in range(_STARTS):
         seen = await _Scan(find, bounds).run(first_page_rows)
         if seen is not None:
@@ -46,24 +56,26 @@ class _Scan:
     def __init__(self, find: Find, bounds: Mapping[Folder, datetime]) -> None:
         self._find = find
         self._bounds = dict(bounds)
-        self._rows: Rows = {folder: {} for folder in Folder}
+        self._anchors: dict[Folder, Row] = {}
+        self._seen = {folder: Seen() for folder in Folder if folder in bounds}
 
-    async def run(self, first_page_rows: int) -> Rows | Trouble | None:
+    async def run(self, first_page_rows: int) -> dict[Folder, Seen] | Trouble | None:
         """What was read; None if the look must start anew."""
-        pending = list(Folder)
+        pending = list(self._seen)
+        size = first_page_rows
         for _ in range(_ROUNDS):
-            pages = await self._find(pending, 0, first_page_rows)
+            pages = await self._find(pending, 0, size)
             if isinstance(pages, Trouble):
                 return pages
             short = self._take(pending, pages)
             if short is None:
-                return self._rows
+                return self._seen
             folder, page = short
             paged = await self._page_on(folder, page)
             if paged is not True:
                 return paged
-            self._bounds[folder] = max(row.modified_at for row in page.rows if row.modified_at is not None)
-            pending = pending[pending.index(folder) :]
+            self._anchors[folder] = page.rows[len(page.rows) // 2]
+            pending, size = pending[pending.index(folder) :], NEXT_PAGE_ROWS
         return None
 
     def _take(self, folders: Sequence[Folder], pages: Sequence[Page]) -> tuple[Folder, Page] | None:
@@ -92,10 +104,12 @@ class _Scan:
         return True
 
     def _keep(self, folder: Folder, page: Page) -> None:
-        self._rows[folder].update((row.id, row) for row in page.rows)
+        seen = self._seen[folder]
+        seen.rows.update((row.id, row) for row in page.rows)
+        seen.total = page.total
 
     def _reaches(self, folder: Folder, page: Page) -> bool:
-        if page.last:
+        if page.last or self._anchors.get(folder) in page.rows:
             return True
         last = page.rows[-1].modified_at if page.rows else None
         return last is not None and last < self._bounds[folder]

@@ -36,7 +36,7 @@ class Folder(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One item as a page shows it. `stamp` is "" for what is not ours; times are None where the row has none."""
+    """One item as a page shows it. `stamp` is "" for what is not ours, and then most of the rest is left out."""
 
     id: str
     change_key: str
@@ -49,10 +49,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One folder's part of an answer. `last` says that nothing follows."""
+    """One folder's part of an answer. `last` says that nothing follows; `total` is how many rows the folder has."""
 
     rows: tuple[Row, ...]
     last: bool
+    total: int
 
 
 class _Templates(NamedTuple):
@@ -102,10 +103,10 @@ def request(mailbox: str, folders: Sequence[Folder], *, offset: int, size: int, 
 def page(message: ResponseMessage) -> Page | None:
     """The page in a successful response message; None where it does not say all that a page must."""
     root = message.element.find(_ROOT)
-    if root is None or root.get("TotalItemsInView") is None:
+    if root is None:
         return None
-    last, items = root.get("IncludesLastItemInRange"), root.find(_ITEMS)
-    if last is None or (items is None and last not in _TRUE):
+    last, total, items = root.get("IncludesLastItemInRange"), root.get("TotalItemsInView", ""), root.find(_ITEMS)
+    if last is None or not total.isdecimal() or (items is None and last not in _TRUE):
         return None
     rows: list[Row] = []
     for item in () if items is None else items:
@@ -113,7 +114,7 @@ def page(message: ResponseMessage) -> Page | None:
         if row is None:
             return None
         rows.append(row)
-    return Page(tuple(rows), last in _TRUE)
+    return Page(tuple(rows), last in _TRUE, int(total))
 
 
 def _row(item: etree._Element) -> Row | None:
@@ -123,14 +124,15 @@ def _row(item: etree._Element) -> Row | None:
     if identity is None or not identity.get("Id"):
         return None
     extended = cells.get(_T + "ExtendedProperty")
+    stamp = "" if extended is None else _stamp(extended)
     return Row(
         id=identity.get("Id") or "",
         change_key=identity.get("ChangeKey") or "",
-        stamp="" if extended is None else _stamp(extended),
-        submitted=_text(cells.get(_T + "IsSubmitted")) in _TRUE,
-        created_at=_time(_text(cells.get(_T + "DateTimeCreated"))),
+        stamp=stamp,
+        submitted=bool(stamp) and _text(cells.get(_T + "IsSubmitted")) in _TRUE,
+        created_at=_time(_text(cells.get(_T + "DateTimeCreated"))) if stamp else None,
         modified_at=_time(_text(cells.get(_T + "LastModifiedTime"))),
-        message_id=_text(cells.get(_T + "InternetMessageId")),
+        message_id=_text(cells.get(_T + "InternetMessageId")) if stamp else "",
     )
 
 
