@@ -23,7 +23,8 @@ _ONCE: Final = frozenset({"accepted", "unresolved"})
 class Subject:
     """What a status is about. Whatever is "" is not known, as much of an invalid event is not.
 
-    `source` is the request's own, not ours. `attempt` counts from 1, the one under way included.
+    `source` is the request's own, not ours. `message_id` is the one the mail left with, or may have left with.
+    `attempt` counts from 1, the one under way included.
     """
 
     email_id: str
