@@ -234,6 +234,13 @@ class Fleet:
             found: dict[str, Any] = orjson.loads(await answer.read())
             return found
 
+    async def arrived(self, seconds: float = 30) -> dict[str, Any]:
+        """The sandbox's statistics once no mail is on its way through Drafts and Outbox any more."""
+        async with asyncio.timeout(seconds):
+            while (stats := await self.stats())["in_transit"]:  # noqa: ASYNC110 - it happens in another process
+                await asyncio.sleep(0.05)
+        return stats
+
     async def order(self, what: str, **parts: Any) -> None:  # noqa: ANN401 - JSON
         """An order to the sandbox: `faults`, `options`, `rights`."""
         async with self.http.post(f"{self.witness}/{what}", json=parts) as answer:

@@ -1,6 +1,6 @@
 """The whole product as processes. A scenario breaks something while mail is under way and then counts."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,12 +27,9 @@ async def start_fleet(tmp_path: Path, amqp_url: str) -> AsyncIterator[StartFleet
         yield start
 
 
-Check = Callable[[Fleet, int], Any]
-
-
 async def assert_each_once(fleet: Fleet, count: int) -> None:
     """`count` requests: each one mail, each one accepted status, nothing left over."""
-    stats = await fleet.stats()
+    stats = await fleet.arrived()
     assert stats["doubled"] == {}
     assert (stats["mails"], stats["stamps"]) == (count, count)
     accepted = [sum(state == "accepted" for state in states.values()) for states in fleet.states.values()]

@@ -1,0 +1,1 @@
+"""What is measured, and how. Each module is a command: `python -m benchmarks.NAME --help`."""

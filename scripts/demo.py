@@ -1,0 +1,167 @@
+"""The demo: a broker, the sandbox Exchange and two workers on this machine; 200 sample events go through them.
+
+./scripts/demo          shows them delivered, then stops everything
+./scripts/demo --keep   leaves it all running until it is interrupted
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from scripts.fleet import Fleet
+from scripts.samples import DOMAIN, event
+
+EVENTS = 200
+LIMIT_SECONDS = 120
+HANDFUL = 5
+STATES = ("accepted", "deferred", "failed", "unresolved")
+
+TROUBLES = {
+    20: ("busy-once", "Exchange is busy once: deferred, then accepted"),
+    60: ("lost-send-once", "the line is cut after the mail left: looked for, found, accepted"),
+    100: ("cut-create-once", "the line is cut before the draft is made: looked for, made again, accepted"),
+    140: ("badrecipients", "Exchange refuses the recipients: failed, with the cause"),
+}
+"""What is ordered from the sandbox for single mails, by a word in their sender's address."""
+
+MALFORMED = 180
+"""The number of the event that lacks its subject: a dead letter, and a failed status that names the field."""
+
+
+def sample(number: int) -> dict[str, Any]:
+    made = event(number, seed=1)
+    if number in TROUBLES:
+        made["data"]["from"]["address"] = f"user{number}+{TROUBLES[number][0]}@{DOMAIN}"
+    if number == MALFORMED:
+        del made["data"]["subject"]
+    return made
+
+
+class Show:
+    """The live view, and what the summary is made of."""
+
+    def __init__(self, fleet: Fleet, console: Console) -> None:
+        self._fleet = fleet
+        self._progress = Progress(
+            TextColumn("{task.description:<12}"), BarColumn(40), MofNCompleteColumn(), console=console
+        )
+        self._bars = {state: self._progress.add_task(state, total=EVENTS) for state in STATES}
+        self.published_at: dict[str, float] = {}
+
+    async def run(self, console: Console) -> None:
+        """Publish, and show the states until every mail has come to an end. Raises TimeoutError."""
+        events = [sample(number) for number in range(EVENTS)]
+        with Live(self._progress, console=console, refresh_per_second=10):
+            publishing = asyncio.create_task(self._publish(events))
+            await self._fleet.until(self._ended, LIMIT_SECONDS)
+            await publishing
+        console.print()
+
+    async def _publish(self, events: list[dict[str, Any]]) -> None:
+        """Some forty a second: a lively CRM, and slow enough to watch."""
+        for start in range(0, len(events), HANDFUL):
+            handful = events[start : start + HANDFUL]
+            self.published_at.update({each["data"]["email_id"]: time.monotonic() for each in handful})
+            await self._fleet.publish(handful)
+            await asyncio.sleep(HANDFUL / 40)
+
+    def _ended(self) -> bool:
+        for state, bar in self._bars.items():
+            self._progress.update(bar, completed=self._fleet.reached[state])
+        return sum(self._fleet.reached[state] for state in STATES if state != "deferred") >= EVENTS
+
+    def latencies(self) -> list[float]:
+        """Seconds from the publish to the accepted status in the CRM's hands."""
+        return [
+            each["_heard_at"] - self.published_at[each["data"]["email_id"]]
+            for each in self._fleet.statuses
+            if each["type"] == "crm.email.accepted.v1"
+        ]
+
+
+async def summary(fleet: Fleet, show: Show, console: Console) -> bool:
+    """Print what happened; whether it is what should have."""
+    stats = await fleet.arrived()
+    steps = quantiles(show.latencies(), n=20)
+    table = Table(title="What happened", show_header=False, title_justify="left")
+    table.add_row("events published", str(EVENTS))
+    table.add_row(
+        "mails that left Exchange", f"{stats['mails']}, none of them twice" if not stats["doubled"] else "DOUBLED"
+    )
+    for state in STATES:
+        table.add_row(f"e-mails {state}", str(fleet.reached[state]))
+    table.add_row("from publish to accepted", f"p50 {steps[9]:.2f} s, p95 {steps[18]:.2f} s")
+    console.print(table)
+    console.print("Ordered trouble, and what became of it:")
+    for number, (_, text) in TROUBLES.items():
+        console.print(f"  mail-{number:06d}  {_course(fleet, number):<22} {text}")
+    console.print(
+        f"  mail-{MALFORMED:06d}  {_course(fleet, MALFORMED):<22} the event has no subject: kept as a dead letter"
+    )
+    expected = EVENTS - 2
+    return bool(stats["mails"] == expected == fleet.reached["accepted"] and not stats["doubled"])
+
+
+def _course(fleet: Fleet, number: int) -> str:
+    return " → ".join(fleet.states.get(f"mail-{number:06d}", {}).values())
+
+
+def where(fleet: Fleet) -> Table:
+    table = Table(title="Where everything listens", show_header=False, title_justify="left")
+    table.add_row("RabbitMQ", fleet.broker_url)
+    table.add_row("sandbox Exchange", fleet.url)
+    table.add_row("mails that left", f"{fleet.witness}/mails")
+    for number, worker in fleet.running.items():
+        table.add_row(f"worker {number}", f"{worker.http}/metrics")
+    table.add_row("profiles and logs", str(fleet.directory))
+    table.add_row("dead letters", f"MAILROUTER_AMQP_URL={fleet.broker_url} .venv/bin/mailrouter dead list")
+    return table
+
+
+async def demo(*, keep: bool) -> bool:
+    console = Console()
+    async with AsyncExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailrouter-demo-")))
+        console.print("Starting RabbitMQ, the sandbox Exchange and two workers …")
+        fleet = await stack.enter_async_context(Fleet(directory, broker_url=os.environ.get("MAILROUTER_AMQP_URL", "")))
+        await stack.enter_async_context(fleet.listening())
+        show = Show(fleet, console)
+        console.print(f"Publishing {EVENTS} events, as a CRM would.\n")
+        await show.run(console)
+        good = await summary(fleet, show, console)
+        console.print("Next: README.md; docs/crm-developers.md, docs/operators.md, docs/exchange-administrators.md.")
+        if keep:
+            console.print(where(fleet))
+            console.print("Running until you press Ctrl-C.")
+            await _interrupted()
+    return good
+
+
+async def _interrupted() -> None:
+    stop = asyncio.Event()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(each, stop.set)
+    await stop.wait()
+
+
+@click.command(help=__doc__)
+@click.option("--keep", is_flag=True, help="Leave everything running, and say where it listens.")
+def main(*, keep: bool) -> None:
+    sys.exit(0 if asyncio.run(demo(keep=keep)) else 1)
+
+
+if __name__ == "__main__":
+    main()
