@@ -1,11 +1,14 @@
 """An item as the Internet message it would leave as. Only made when somebody asks for it."""
 
+import re
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime, formataddr
+from email.utils import format_datetime
 
 from worker.sandbox.item import Item, Recipient
 
+_FIELD_NAME = re.compile(r"[!-9;-~]+")
+_CONTENT_TYPE = re.compile(r"[a-z]+/[\w.+-]+", re.ASCII | re.IGNORECASE)
 _IMPORTANCE = {"Low": "low", "High": "high"}
 _SENSITIVITY = {"Personal": "Personal", "Private": "Private", "Confidential": "Company-Confidential"}
 
@@ -35,20 +38,31 @@ def render(item: Item) -> bytes:
     """The whole mail in MIME."""
     mail = EmailMessage(policy=SMTP)
     for name, value in header_fields(item):
-        mail[name] = " ".join(value.split())
+        if name not in mail and _FIELD_NAME.fullmatch(name):
+            mail[name] = _one_line(value)
     mail.set_content(item.body, subtype="html" if item.body_type == "HTML" else "plain")
     for each in item.attachments:
-        main, _, sub = (each.content_type or "application/octet-stream").partition("/")
+        kind = each.content_type if _CONTENT_TYPE.fullmatch(each.content_type) else "application/octet-stream"
+        main, _, sub = kind.partition("/")
         mail.add_attachment(
             each.content,
             maintype=main,
-            subtype=sub or "octet-stream",
-            filename=each.name or None,
+            subtype=sub,
+            filename=_one_line(each.name) or None,
             disposition="inline" if each.inline else "attachment",
-            cid=f"<{each.content_id}>" if each.content_id else None,
+            cid=f"<{_one_line(each.content_id)}>" if each.content_id else None,
         )
     return mail.as_bytes()
 
 
 def _addresses(recipients: tuple[Recipient, ...]) -> str:
-    return ", ".join(formataddr((each.name, each.address)) for each in recipients)
+    return ", ".join(f"{_quoted(each.name)}<{each.address}>" if each.name else each.address for each in recipients)
+
+
+def _quoted(name: str) -> str:
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}" '
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
