@@ -169,7 +169,7 @@ def _kept(headers: Headers) -> dict[str, object]:
         carried = bytearray(value) if isinstance(value, bytes) else value
         try:
             size += len(encode.field_table({name: carried}))  # type: ignore[dict-item] # what it cannot take it says
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             continue
         if size > HEADERS_BYTES:
             break

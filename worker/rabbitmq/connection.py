@@ -32,8 +32,10 @@ from aiormq.exceptions import ChannelAccessRefused
 
 from worker import metrics
 from worker.clock import Clock
+from worker.events.broker import Unconfirmed
 from worker.rabbitmq import topology
 from worker.rabbitmq.address import VARIABLE, BrokerAddress, Unavailable
+from worker.rabbitmq.unreadable import replace_unreadable
 
 FIRST_DELAY_SECONDS: Final = 0.2
 LAST_DELAY_SECONDS: Final = 10.0
@@ -53,6 +55,7 @@ _log = structlog.get_logger("broker")
 
 # What it reports as errors are lost connections; they are told here, in one line with the remedy.
 logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)
+replace_unreadable()
 
 
 class Session:
@@ -150,11 +153,11 @@ class BrokerConnection:
             await _ended(task, watch)
         for each in (task, watch):
             error = None if each.cancelled() else each.exception()
-            if error is not None and not isinstance(error, LOST):
+            if error is not None and not _is_loss(error):
                 raise error
             if error is not None:
                 session.end(told(error))
-        if task.cancelled() or task.exception() is not None:
+        if task.cancelled() or session.lost.done():
             raise Unavailable(f"the connection was lost: {session.lost.result()}", "none, it is tried again")
 
     async def _watch(self, session: Session) -> None:
@@ -252,10 +255,18 @@ def _explained(error: BaseException, address: BrokerAddress) -> Unavailable:
     return Unavailable(cause, remedy)
 
 
+def _is_loss(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_loss(each) for each in error.exceptions)
+    return isinstance(error, (*LOST, Unconfirmed))
+
+
 def told(error: BaseException | None) -> str:
     """What an error says, in one line of bounded length."""
     if error is None:
         return "closed"
+    if isinstance(error, BaseExceptionGroup):
+        return told(error.exceptions[0])
     text = _ERRNO.sub("", " ".join(str(error).split()))
     return (text or type(error).__name__)[:500]
 
