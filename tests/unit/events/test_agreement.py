@@ -145,6 +145,40 @@ def test_long_lists(place: str, limit: int, one: object, surplus: int) -> None:
     assert isinstance(decoded(event), Invalid) == bool(surplus)
 
 
+@pytest.mark.parametrize("surplus", [0, 1])
+@pytest.mark.parametrize(
+    ("place", "limit", "frame"),
+    [
+        ("id", 1024, "{}"),
+        ("source", 1024, "{}"),
+        ("data.email_id", 128, "{}"),
+        ("data.from.address", 320, "{}@contoso.example"),
+        ("data.from.name", 256, "{}"),
+        ("data.subject", 1000, "{}"),
+        ("data.in_reply_to", 998, "<{}@contoso.example>"),
+        ("data.references[0]", 998, "<{}@contoso.example>"),
+        ("data.tracking_token", 100, "{}"),
+        ("data.headers.X-Campaign", 2000, "{}"),
+        ("data.attachments[0].name", 255, "{}"),
+        ("data.attachments[0].content_type", 255, "text/{}"),
+        ("data.attachments[0].content_id", 255, "{}"),
+    ],
+)
+def test_long_texts(place: str, limit: int, frame: str, surplus: int) -> None:
+    event = changed({place: frame.format("x" * (limit + surplus - len(frame.format(""))))})
+
+    agree(event)
+    assert isinstance(decoded(event), Invalid) == bool(surplus)
+
+
+@pytest.mark.parametrize("length", [100, 101])
+def test_long_names_of_headers(length: int) -> None:
+    event = changed({"data.headers": {"X-".ljust(length, "x"): ""}})
+
+    agree(event)
+    assert isinstance(decoded(event), Invalid) == (length > 100)
+
+
 @pytest.mark.parametrize("count", [50, 51])
 def test_many_headers(count: int) -> None:
     event = changed({"data.headers": {f"X-{number}": "" for number in range(count)}})
