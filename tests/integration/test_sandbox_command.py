@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import sys
 import tomllib
 from collections.abc import AsyncIterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import trustme
 
 from tests.integration.ews_by_hand import Client
 from worker.profiles import loader
@@ -116,7 +118,21 @@ async def test_the_profiles_it_prints_are_good(flags: Sequence[str], monkeypatch
     assert directory.profiles["Sandbox"].location == told["url"]
 
 
-async def test_for_a_person(tmp_path: Path) -> None:
+async def test_with_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    flags = ("--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem"))
+    async with _running(*flags) as told, aiohttp.ClientSession() as session:
+        assert told["url"].startswith("https://127.0.0.1:")
+        async with session.post(told["url"], ssl=trusting) as response:
+            assert response.status == 401
+
+
+async def test_for_a_person() -> None:
     process = await _process("--listen", "127.0.0.1:0")
     assert process.stdout is not None
     text = (await asyncio.wait_for(process.stdout.readuntil(b'outgoing = "Sandbox"'), 20)).decode()

@@ -124,6 +124,11 @@ async def test_retire_by_compare_and_swap(sandbox: Sandbox, anna: Client) -> Non
     draft = await anna.draft(stamp="/crm 1")
     retired = await anna.update(draft, "void")
     assert retired.codes == ["NoError"]
+    other = await anna.draft()
+    assert [item for item, _ in (await anna.find("drafts")).ids] == [other[0], draft[0]]
+    retired = await anna.update(retired.ids[0], "void")
+    assert [item for item, _ in (await anna.find("drafts")).ids] == [draft[0], other[0]]  # the newest modified first
+    await anna.delete(other)
     assert (await anna.update(draft, "void")).codes == ["ErrorIrresolvableConflict"]
     assert (await anna.update(draft, "again", "AlwaysOverwrite")).codes == ["NoError"]
     assert (await anna.update((draft[0], ""), "x")).codes == ["ErrorChangeKeyRequiredForWriteOperations"]
@@ -169,6 +174,12 @@ async def test_sending_in_one_step_gives_no_id(sandbox: Sandbox, anna: Client, d
     assert not answer.ids
     assert await anna.counts("drafts", "sentitems") == [0, copies]
     assert len(sandbox.sent) == 1
+
+
+async def test_refused_for_its_sender_the_draft_stays_behind(anna: Client) -> None:
+    forged = message(sent_from="bert@contoso.example")
+    assert (await anna.create(forged, disposition="SendAndSaveCopy")).codes == ["ErrorSendAsDenied"]
+    assert await anna.counts(*EVERYWHERE) == [1, 0, 0]
 
 
 async def test_send_without_copy(sandbox: Sandbox, anna: Client) -> None:
@@ -262,12 +273,19 @@ async def test_properties_of_every_kind_come_back(sandbox: Sandbox, anna: Client
 
 
 async def test_a_local_recipient_gets_a_copy_without_bcc_and_without_the_stamp(sandbox: Sandbox, anna: Client) -> None:
-    await anna.send(await anna.draft(to="bert@contoso.example", stamp="/crm 1", attachments=file("a", b"a")))
+    secret = "<t:BccRecipients><t:Mailbox><t:EmailAddress>{}</t:EmailAddress></t:Mailbox></t:BccRecipients>"
+    mail = message(to="x@customer.example", stamp="/crm 1", attachments=file("a", b"a")).replace(
+        "</t:ToRecipients>", "</t:ToRecipients>" + secret.format("bert@contoso.example")
+    )
+    await anna.send(*(await anna.create(mail)).ids)
     async with Client(sandbox.url, "bert@contoso.example") as bert:
         inbox = await bert.find("inbox")
         assert len(inbox.ids) == 1
         assert not inbox.texts("//t:ExtendedProperty")
-        assert (await bert.get(*inbox.ids)).texts("//t:Attachments//t:Name") == ["a"]
+        read = await bert.get(*inbox.ids)
+        assert read.texts("//t:Attachments//t:Name") == ["a"]
+        assert read.texts("//t:ToRecipients//t:EmailAddress") == ["x@customer.example"]
+        assert not read.texts("//t:BccRecipients")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The sandbox on a port: EWS at `/EWS/Exchange.asmx`, and beside it, for loopback only, what the witness knows."""
 
-import asyncio
 import base64
 import binascii
 import itertools
@@ -8,7 +7,7 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from aiohttp import web
 
@@ -23,7 +22,7 @@ from worker.sandbox.operations.table import OPERATIONS
 from worker.sandbox.recording import Recording
 from worker.sandbox.reply import Reply
 from worker.sandbox.soap import Fault, Refusal
-from worker.sandbox.witness import Witness
+from worker.sandbox.witness import Witness, statistics
 
 PATH: Final = "/EWS/Exchange.asmx"
 
@@ -69,6 +68,11 @@ class Sandbox:
     def sent(self) -> Sequence[SentMail]:
         """Every mail that left, in order."""
         return self.exchange.departures.sent
+
+    @property
+    def statistics(self) -> dict[str, Any]:
+        """What `GET /sandbox/stats` answers."""
+        return statistics(self.exchange)
 
     async def start(self) -> None:
         """Listen. Port 0 takes a free one; `port` then says which. Raises OSError."""
@@ -166,7 +170,6 @@ class Sandbox:
             response.content_length = len(reply.body)
             await response.prepare(request)
             await response.write(reply.body[: len(reply.body) // 2])
-            await asyncio.sleep(0)
         if request.transport is not None:
             request.transport.close() if reply.line == "half" else request.transport.abort()
         return response
