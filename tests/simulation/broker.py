@@ -56,9 +56,12 @@ class SimulatedSession:
         self._tag = 0
 
     async def next(self) -> "SimulatedDelivery":
+        """Whoever is first gets it, and chance decides who that is: else one worker would get all."""
+        await asyncio.sleep(self.broker.random.uniform(0, 0.01))
         while not self.broker.queue:
             self.broker.wakened.clear()
             await self.broker.wakened.wait()
+            await asyncio.sleep(self.broker.random.uniform(0, 0.01))
         message = self.broker.queue.popleft()
         self._tag += 1
         self.unacked[self._tag] = message

@@ -27,6 +27,6 @@ def test_swarm_of_faults(start: int) -> None:
 def test_two_copies_two_workers_no_fault() -> None:
     """The race without any fault that breaks 'oldest draft wins': two copies at once, taken by two workers."""
     for seed in range(200):
-        world = World(Plan(seed, requests=1, mailboxes=1, workers=2, copies=2))
+        world = World(Plan(seed, requests=3, mailboxes=3, workers=2, copies=2, racing=True, faulty_seconds=5))
         run(world.run())
         check(world)

@@ -47,6 +47,8 @@ class Plan:
     mailboxes: int = 3
     workers: int = 3
     copies: int = 2
+    racing: bool = False
+    """All copies of all requests are published, within half a second: for races of two workers."""
     kill_every_seconds: float = 0.0
     faulty_seconds: float = 60.0
     unconfirmed: float = 0.0
@@ -69,6 +71,7 @@ class Plan:
             mailboxes=draw.randint(1, 4),
             workers=draw.randint(1, 4),
             copies=draw.randint(1, 3),
+            racing=draw.random() < 0.3,
             kill_every_seconds=draw.choice((0, 0, 0.3, 1.0, 3.0)),
             unconfirmed=chance(0.1),
             clock_skew_seconds=chance(4),
@@ -101,8 +104,9 @@ class World:
         """Both phases. Raises TimeoutError when calm does not bring everything to an end within two virtual days."""
         self.broker.unconfirmed = self.plan.unconfirmed
         for number in range(self.plan.requests):
-            for _ in range(self.random.randint(1, self.plan.copies)):
-                delay = self.random.choice((0.0, self.random.uniform(0, 2), self.random.uniform(0, 60)))
+            for _ in range(self.plan.copies if self.plan.racing else self.random.randint(1, self.plan.copies)):
+                within = 0.5 if self.plan.racing else self.random.choice((0, 2, 60))
+                delay = self.random.uniform(0, within)
                 self.broker.put_later(delay, self._event(number))
         workers = [asyncio.create_task(self._worker(number)) for number in range(self.plan.workers)]
         await asyncio.sleep(self.plan.faulty_seconds)

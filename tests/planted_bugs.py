@@ -1,0 +1,147 @@
+"""Break the product on purpose, one rule at a time, and see a test fail: `python -m tests.planted_bugs`.
+
+Each bug is a change of source text in a copy of the tree, and names the tests that must notice it. A bug that no test
+notices, or whose text is no longer there, is an error. Exit status 0: every bug was noticed.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SIMULATION = "tests/simulation"
+
+
+@dataclass(frozen=True)
+class Bug:
+    name: str
+    tests: str
+    changes: tuple[tuple[str, str, str], ...]
+
+
+# Texts that stand in several places of the tree are named here, with enough around them to be found once.
+RULES, PIPELINE, SETTLE = "worker/outbound/rules.py", "worker/outbound/pipeline.py", "worker/outbound/settle.py"
+LOOK, SCAN = "worker/ews/look.py", "worker/ews/scan.py"
+
+_LEFT = "    if sight.left_as is not None:\n        return Done(Delivered(sight.left_as))\n"
+_UNKNOWN = "        case Unknown(reason):\n            return _unanswered(entry, reason)\n        case Deferred():"
+_ACK = "            for delivery in deliveries:\n                await delivery.ack()\n"
+
+BUGS = (
+    Bug(
+        "what the look shows is skipped, our draft is sent",
+        SIMULATION,
+        ((RULES, _LEFT, "    if sight.live:\n        return Send(sight.live[-1])\n" + _LEFT),),
+    ),
+    Bug(
+        "the look comes before the draft instead of after it",
+        SIMULATION,
+        (
+            (PIPELINE, "if entry.verdict or delivery.redelivered", "if True or delivery.redelivered"),
+            (RULES, _LEFT, "    if entry.doubt and sight.live:\n        return Send(sight.live[-1])\n" + _LEFT),
+        ),
+    ),
+    Bug(
+        "the folders are looked through in the wrong order",
+        "tests/unit/ews tests/contract",
+        ((SCAN, "pending = list(self._seen)", "pending = list(self._seen)[::-1]"),),
+    ),
+    Bug("a draft is sent although several were seen", SIMULATION, ((RULES, "case (alone,):", "case (alone, *_):"),)),
+    Bug(
+        "not found on sending counts as accepted",
+        SIMULATION,
+        (
+            (
+                RULES,
+                _UNKNOWN,
+                '        case Unknown():\n            return Done(Delivered("<a@b>"))\n        case Deferred():',
+            ),
+        ),
+    ),
+    Bug(
+        "the ack comes before the status",
+        SIMULATION,
+        (
+            (
+                SETTLE,
+                f"            name = await work\n{_ACK}",
+                f"{_ACK}            name = await work\n",
+            ),
+        ),
+    ),
+    Bug(
+        "a lost answer to a send is answered by sending again",
+        "tests/unit/outbound",
+        ((RULES, _UNKNOWN, "        case Unknown(reason):\n            return entry.step\n        case Deferred():"),),
+    ),
+    Bug(
+        "a submitted draft is taken for a live one, and sent with its fresh ChangeKey",
+        "tests/unit/ews tests/contract",
+        (
+            (LOOK, "if row.stamp and not row.submitted)", "if row.stamp)"),
+            (LOOK, "(row.submitted or folder is not Folder.DRAFTS)", "folder is not Folder.DRAFTS"),
+        ),
+    ),
+    Bug(
+        "a confirmed draft that is gone is made again",
+        "tests/unit/outbound",
+        ((RULES, "return _nothing(entry) if entry.doubt else Create()", "return Create()"),),
+    ),
+    Bug(
+        "expired is failed without a look",
+        SIMULATION,
+        (
+            (
+                RULES,
+                "    return LookFor() if entry.verdict else Create()",
+                "    return Done(Rejected(entry.verdict)) if entry.verdict else Create()",
+            ),
+            (PIPELINE, "if entry.verdict or delivery.redelivered", "if False and delivery.redelivered"),
+        ),
+    ),
+    Bug(
+        "no answer to a create is taken for a refusal",
+        SIMULATION,
+        (
+            (
+                RULES,
+                "            return _unanswered(entry, reason)\n        case Rejected(reason):",
+                "            return Done(Rejected(reason))\n        case Rejected(reason):",
+            ),
+        ),
+    ),
+)
+
+
+def noticed(bug: Bug) -> str:
+    """Plant the bug in a copy and run its tests; "" if they fail as they must, else what is wrong."""
+    with tempfile.TemporaryDirectory() as directory:
+        copy = Path(directory) / "tree"
+        for part in ("worker", "tests", "schemas", "scripts"):
+            shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", copy)
+        for file, old, new in bug.changes:
+            text = (copy / file).read_text()
+            if text.count(old) != 1:
+                return f"{file} holds the text to be broken {text.count(old)} times, not once"
+            (copy / file).write_text(text.replace(old, new))
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *bug.tests.split()]
+        run = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False, timeout=300)
+        return "" if run.returncode == 1 and " failed" in run.stdout else f"the tests ended with {run.returncode}"
+
+
+def main() -> int:
+    missed = 0
+    with ThreadPoolExecutor(2) as pool:
+        for bug, wrong in zip(BUGS, pool.map(noticed, BUGS), strict=True):
+            missed += bool(wrong)
+            sys.stdout.write(f"{'MISSED' if wrong else 'noticed':<8} {bug.name}{': ' + wrong if wrong else ''}\n")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
