@@ -9,6 +9,7 @@ else, so they are not used.)
 import asyncio
 import contextlib
 import logging
+import os
 import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -49,6 +50,7 @@ LOOK_SECONDS: Final = 1.0
 LOST: Final = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)
 """What aio-pika and aiormq raise when connection or channel are gone or do not answer."""
 
+_CONNECTING: Final = re.compile(r"\[Errno (\d+)\] Connect call failed")
 _ERRNO: Final = re.compile(r"^\[Errno -?\d+\] ")
 
 _log = structlog.get_logger("broker")
@@ -267,7 +269,8 @@ def told(error: BaseException | None) -> str:
         return "closed"
     if isinstance(error, BaseExceptionGroup):
         return told(error.exceptions[0])
-    text = _ERRNO.sub("", " ".join(str(error).split()))
+    text = _CONNECTING.sub(lambda found: os.strerror(int(found[1])), " ".join(str(error).split()))
+    text = _ERRNO.sub("", text)
     return (text or type(error).__name__)[:500]
 
 

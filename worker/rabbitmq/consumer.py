@@ -55,8 +55,8 @@ class Taken:
             return
         try:
             with closing_told():
-                # Nothing answers an ack; to wait until it is written would tell no more.
-                await self._channel.basic_ack(tag, wait=False)
+                # Nothing answers an ack. It is written when this returns: closing drops what only waits to be.
+                await self._channel.basic_ack(tag, wait=True)
         except LOST as error:
             raise Unconfirmed(f"the connection this message came over is gone: {told(error)}") from error
         self._settled = True
@@ -66,7 +66,7 @@ class Taken:
             return
         self._settled = True
         with contextlib.suppress(*LOST), closing_told():
-            await self._channel.basic_nack(tag, requeue=True, wait=False)
+            await self._channel.basic_nack(tag, requeue=True, wait=True)
 
 
 async def consume(session: Session, take: Take, *, prefetch: int, bulk_prefetch: int) -> None:

@@ -1,9 +1,15 @@
 """What a test needs to watch the queues of a real broker."""
 
 import asyncio
+from typing import Any
 
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
+from aiormq.abc import ChannelFrame
+from pamqp import commands
+from pamqp.base import Frame
+from pamqp.body import ContentBody
+from pamqp.header import ContentHeader
 
 from worker.events.broker import Delivery
 
@@ -37,6 +43,21 @@ class Queues:
 
     async def put(self, queue: str, message: aio_pika.Message) -> None:
         await self.channel.default_exchange.publish(message, queue)
+
+    async def put_raw(self, queue: str, body: bytes, properties: dict[str, Any], *changes: tuple[bytes, bytes]) -> None:
+        """Publish what no library would: with these properties only, bytes of the frames changed afterwards."""
+        channel = await self.channel.get_underlay_channel()
+        frames: list[Frame | ContentHeader | ContentBody] = [
+            commands.Basic.Publish(exchange="", routing_key=queue),
+            ContentHeader(properties=commands.Basic.Properties(**properties), body_size=len(body)),
+            ContentBody(body),
+        ]
+        payload = ChannelFrame.marshall(channel_number=channel.number, frames=frames).payload
+        for old, new in changes:
+            assert old in payload
+            assert len(new) == len(old)
+            payload = payload.replace(old, new)
+        await channel.connection.write_queue.put(ChannelFrame(payload=payload, should_close=False))
 
     async def get(self, queue: str) -> AbstractIncomingMessage:
         """Take the next message out, waiting for one."""
