@@ -1,17 +1,15 @@
 """A look: what three folders show of the stamps asked for, with what this lane remembers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from worker.clock import Clock
 from worker.ews import remedies
 from worker.ews.codes import Disposition, Verdict
-from worker.ews.exchange import Exchange
 from worker.ews.memory import SentMemory, SentRows
-from worker.ews.operations import find_item
-from worker.ews.operations.find_item import Folder, Page, Row
-from worker.ews.scan import NEXT_PAGE_ROWS, Seen, scan
+from worker.ews.operations.find_item import Folder, Row
+from worker.ews.scan import NEXT_PAGE_ROWS, Find, Seen, scan
 from worker.ews.trouble import Trail, Trouble, of_look
 from worker.mail.outcome import Deferred, Scope
 from worker.mail.stamp import VOID, Stamp
@@ -27,11 +25,14 @@ _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class Looker:
-    """The looks of one lane. `horizon` is how long a request lives: older drafts of ours are nobody's any more."""
+    """The looks of one lane. `server` is its name, for people.
 
-    def __init__(self, exchange: Exchange, address: str, clock: Clock, horizon: timedelta) -> None:
-        self._exchange = exchange
-        self._address = address
+    `horizon` is how long a request lives: an older draft of ours is nobody's work any more, and a stray.
+    """
+
+    def __init__(self, find: Find, server: str, clock: Clock, horizon: timedelta) -> None:
+        self._find = find
+        self._server = server
         self._clock = clock
         self._stray_after = horizon + _STRAY_MARGIN
         self._memory = SentMemory()
@@ -68,22 +69,7 @@ class Looker:
         return rows, sent
 
     def _restless(self) -> Trouble:
-        trail = Trail(self._exchange.endpoint.server)
-        return trail.trouble("mailbox-restless", _RESTLESS, "the folders changed while they were read")
-
-    async def _find(self, folders: Sequence[Folder], offset: int, size: int) -> Sequence[Page] | Trouble:
-        impersonate = self._exchange.endpoint.impersonate
-        body = find_item.request(self._address, folders, offset=offset, size=size, impersonate=impersonate)
-        answers = await self._exchange.call("FindItem", self._address, body, len(folders))
-        if isinstance(answers, Trouble):
-            return answers
-        pages: list[Page] = []
-        for answer in answers:
-            page = find_item.page(answer) if answer.succeeded else None
-            if page is None:
-                return answer.trouble
-            pages.append(page)
-        return pages
+        return Trail(self._server).trouble("mailbox-restless", _RESTLESS, "the folders changed while they were read")
 
     def _shown(self, rows: Rows, floors: Mapping[Stamp, datetime], now: datetime) -> Look:
         live: dict[Stamp, list[Draft]] = {}

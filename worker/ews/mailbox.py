@@ -10,7 +10,8 @@ from worker.clock import Clock
 from worker.ews.answer import ResponseMessage
 from worker.ews.exchange import Exchange
 from worker.ews.look import Looker
-from worker.ews.operations import create_item, retire, send_item
+from worker.ews.operations import create_item, find_item, retire, send_item
+from worker.ews.operations.find_item import Folder, Page
 from worker.ews.trouble import Trouble, of_draft, of_send
 from worker.mail.message import Message
 from worker.mail.outcome import Deferred, Delivered, Unknown
@@ -33,7 +34,7 @@ class EwsMailbox:
     def __init__(self, exchange: Exchange, address: str, clock: Clock, horizon: timedelta) -> None:
         self._exchange = exchange
         self._address = address
-        self._looker = Looker(exchange, address, clock, horizon)
+        self._looker = Looker(self._find, exchange.endpoint.server, clock, horizon)
         self._nameless: set[Stamp] = set()
 
     async def draft(self, messages: Sequence[Message]) -> Sequence[DraftOutcome]:
@@ -80,6 +81,19 @@ class EwsMailbox:
             self._nameless.add(stamp)
             return Unknown(answer.trouble.reason())
         return of_draft(answer.trouble)
+
+    async def _find(self, folders: Sequence[Folder], offset: int, size: int) -> Sequence[Page] | Trouble:
+        body = find_item.request(self._address, folders, offset=offset, size=size, impersonate=self._impersonate)
+        answers = await self._exchange.call("FindItem", self._address, body, len(folders))
+        if isinstance(answers, Trouble):
+            return answers
+        pages: list[Page] = []
+        for answer in answers:
+            page = find_item.page(answer) if answer.succeeded else None
+            if page is None:
+                return answer.trouble
+            pages.append(page)
+        return pages
 
     async def _send(self, drafts: Sequence[Draft]) -> list[SendOutcome]:
         body = send_item.request(self._address, drafts, impersonate=self._impersonate)

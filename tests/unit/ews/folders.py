@@ -45,10 +45,19 @@ class Folders:
         row = self.items[folder].pop(index)
         self.items[folder].insert(0, self._changed(replace(row, submitted=submitted or row.submitted)))
 
-    def move(self, folder: Folder, index: int, target: Folder) -> None:
+    def move(self, folder: Folder, index: int, target: Folder, *, keeps_time: bool = False) -> None:
         row = self.items[folder].pop(index)
         self._serial += 1
-        self.items[target].insert(0, self._changed(replace(row, id=f"item-{self._serial}")))
+        moved = replace(row, id=f"item-{self._serial}")
+        self.items[target].insert(0, moved if keeps_time else self._changed(moved))
+        self.sort(target)
+
+    def sort(self, folder: Folder) -> None:
+        """For what came in with a time of the past."""
+        self.items[folder].sort(key=lambda row: row.modified_at or NOON, reverse=True)
+
+    def step_clock(self, seconds: float) -> None:
+        self.seconds += seconds
 
     def remove(self, folder: Folder, index: int) -> None:
         del self.items[folder][index]

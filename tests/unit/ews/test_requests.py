@@ -174,7 +174,7 @@ def test_retiring_swaps_the_stamp_only_where_nothing_has_changed() -> None:
     root = valid(retire.swap_request(MAILBOX, [DRAFT], impersonate=False))
 
     (update,) = root.findall(".//m:UpdateItem", NAMES)
-    assert dict(update.attrib) == {"ConflictResolution": "NeverOverwrite", "MessageDisposition": "SaveOnly"}
+    assert dict(update.attrib.items()) == {"ConflictResolution": "NeverOverwrite", "MessageDisposition": "SaveOnly"}
     assert texts(update, ".//t:Value") == [VOID]
 
 
