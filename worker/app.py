@@ -11,7 +11,6 @@ import structlog
 
 from worker import __version__, metrics
 from worker.clock import Clock, SystemClock
-from worker.events.broker import Unconfirmed
 from worker.ews.client import EwsTransport
 from worker.ews.endpoint import BasicSignIn, Endpoint
 from worker.mail.transport import Transport, WorkingMailbox
@@ -79,15 +78,10 @@ class OutboundFlow:
         )
 
     async def work(self, session: Session) -> None:
-        """Returns when the session was told to stop and what was under way has ended, or when it is lost."""
-        try:
-            publisher = await Publisher.open(session)
-        except Unconfirmed as error:
-            session.end(str(error))
-            return
+        """Returns when the session was told to stop and what was under way has ended."""
         async with asyncio.TaskGroup() as tasks:
             outbound = Outbound(
-                RabbitBroker(publisher),
+                RabbitBroker(await Publisher.open(session)),
                 self._transport,
                 self._directory,
                 self._clock,

@@ -28,6 +28,8 @@ QUORUM: Final[Mapping[str, str | int]] = {
     # The broker counts lost connections, too, and drops a message over its limit: 20 by default since RabbitMQ 4.
     # Poison is what we saw fail, by our own count.
     "x-delivery-limit": _UNREACHABLE_LIMIT,
+    # Where an operator's policy limits a queue: the publisher is told that it is full. By default the oldest go.
+    "x-overflow": "reject-publish",
 }
 
 
@@ -65,7 +67,6 @@ def _tier(seconds: int) -> Queue:
             "x-dead-letter-exchange": "",
             # A quorum queue's default strategy loses what the target does not take. This one needs reject-publish.
             "x-dead-letter-strategy": "at-least-once",
-            "x-overflow": "reject-publish",
         },
     )
 
