@@ -70,6 +70,11 @@ class OutboundFlow:
         self._clock = clock
         self._key = key
         self._pauses = Pauses(clock)
+        self._outbound: Outbound | None = None
+        metrics.mailboxes.labels("active").set_function(
+            lambda: self._outbound.active_mailboxes if self._outbound else 0
+        )
+        metrics.mailboxes.labels("paused").set_function(lambda: self._pauses.mailboxes)
         self._limits = Limits(
             max_event_bytes=settings.max_event_bytes,
             horizon=timedelta(days=settings.horizon_days),
@@ -80,7 +85,7 @@ class OutboundFlow:
     async def work(self, session: Session) -> None:
         """Returns when the session was told to stop and what was under way has ended."""
         async with asyncio.TaskGroup() as tasks:
-            outbound = Outbound(
+            outbound = self._outbound = Outbound(
                 RabbitBroker(await Publisher.open(session)),
                 self._transport,
                 self._directory,
@@ -99,6 +104,7 @@ class OutboundFlow:
                 )
                 await outbound.drain()
             finally:
+                self._outbound = None
                 outbound.close()
 
 

@@ -77,6 +77,7 @@ class Entry:
     profile: str
     mailbox: str
     history: History
+    traceparent: str = ""
     expires_at: datetime | None = None
     last_attempt: bool = False
     verdict: Reason | None = None

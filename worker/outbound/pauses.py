@@ -6,13 +6,17 @@ those pause from the second in a row on. Held in memory, safe to lose: it costs 
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from worker import retry
 from worker.clock import Clock
 from worker.mail.outcome import Deferred, Reason, Scope
 from worker.mail.transport import WorkingMailbox
 
-_LOST = "no-answer"
+MOST: Final = 10_000
+"""So many are kept before those that have run out are forgotten."""
+
+_LOST: Final = "no-answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,10 @@ class Pauses:
         seconds = failure.retry_after_seconds or float(retry.after_wait(failures - 1))
         if failure.reason.code.startswith(_LOST) and failures == 1:
             seconds = 0.0
-        self._pauses[key] = Pause(self._clock.monotonic() + seconds, failures, failure.reason)
+        now = self._clock.monotonic()
+        if len(self._pauses) >= MOST:
+            self._pauses = {each: pause for each, pause in self._pauses.items() if pause.until > now}
+        self._pauses[key] = Pause(now + seconds, failures, failure.reason)
 
     def succeeded(self, mailbox: WorkingMailbox) -> None:
         """A mail went out: neither the mailbox nor its profile is in trouble any more."""

@@ -71,6 +71,11 @@ class Outbound:
             _log.exception("a bug stopped a message", message_id=delivery.message_id)
             self._ended(await self._settlement.abandon(delivery), "", self._clock.monotonic())
 
+    @property
+    def active_mailboxes(self) -> int:
+        """How many mailboxes mail is being sent from, or waits for its turn."""
+        return self._lanes.active
+
     async def drain(self) -> None:
         """End what is under way, begin nothing else."""
         await self._lanes.drain()
@@ -117,6 +122,7 @@ class Outbound:
             profile=route.profile.name if route else "",
             mailbox=request.sender.address,
             history=history,
+            traceparent=request.traceparent,
             expires_at=request.expires_at,
             last_attempt=history.attempts + 1 >= self._limits.max_attempts,
             verdict=self._verdict(request, history, now),

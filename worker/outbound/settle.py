@@ -182,6 +182,7 @@ def _subject(entry: Entry) -> Subject:
         profile=entry.profile,
         message_id="",
         attempt=entry.attempt,
+        traceparent=entry.traceparent,
     )
 
 
