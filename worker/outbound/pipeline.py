@@ -16,7 +16,7 @@ from worker import metrics
 from worker.clock import Clock, rfc3339
 from worker.events.broker import Broker, Delivery
 from worker.events.decode import Invalid, SendRequest, decode
-from worker.mail.outcome import Reason, Rejected, Scope
+from worker.mail.outcome import Reason, Rejected, Scope, Unresolved
 from worker.mail.transport import Transport
 from worker.outbound.entry import Entry, LookFor, Outcome
 from worker.outbound.history import History
@@ -107,7 +107,8 @@ class Outbound:
     async def _admit(self, delivery: Delivery, request: SendRequest, now: datetime) -> None:
         route = self._directory.outgoing(request.sender.address)
         if isinstance(route, Reason):
-            await self._settle(self._entry(delivery, request, None, now), Rejected(route))
+            entry = self._entry(delivery, request, None, now)
+            await self._settle(entry, Unresolved(route) if entry.doubt else Rejected(route))
             return
         self._lanes.submit(route.working, self._entry(delivery, request, route, now))
 
