@@ -37,6 +37,7 @@ def event_of(mail: bytes, source: str, now: datetime) -> dict[str, object]:
 
 
 def _data(message: EmailMessage) -> dict[str, object]:
+    bodies = _bodies(message)
     data: dict[str, object] = {
         "from": next(iter(_addresses(message, "From")), None),
         "to": _addresses(message, "To"),
@@ -44,8 +45,8 @@ def _data(message: EmailMessage) -> dict[str, object]:
         "bcc": _addresses(message, "Bcc"),
         "reply_to": _addresses(message, "Reply-To"),
         "subject": " ".join(str(message.get("Subject", "")).split()),
-        "body": _bodies(message),
-        "attachments": [_attachment(part) for part in _files(message)],
+        "body": bodies,
+        "attachments": [_attachment(part, bodies.get("html", "")) for part in _files(message)],
     }
     if in_reply_to := str(message.get("In-Reply-To", "")).strip():
         data["in_reply_to"] = in_reply_to
@@ -93,7 +94,7 @@ def _leaves(part: MIMEPart) -> Iterator[MIMEPart]:
         yield from _leaves(each)
 
 
-def _attachment(part: MIMEPart) -> dict[str, object]:
+def _attachment(part: MIMEPart, html: str) -> dict[str, object]:
     ending = "eml" if part.get_content_type() == "message/rfc822" else part.get_content_subtype()
     attachment: dict[str, object] = {
         "name": part.get_filename() or f"attachment.{ending}",
@@ -102,7 +103,8 @@ def _attachment(part: MIMEPart) -> dict[str, object]:
     }
     if content_id := str(part.get("Content-ID", "")).strip().strip("<>"):
         attachment["content_id"] = content_id
-        attachment["inline"] = part.get_content_disposition() != "attachment"
+        # Not by its disposition: programs name images of the text "attachment", too.
+        attachment["inline"] = f"cid:{content_id}" in html
     return attachment
 
 

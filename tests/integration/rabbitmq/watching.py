@@ -1,6 +1,7 @@
 """What a test needs to watch the queues of a real broker."""
 
 import asyncio
+import functools
 from typing import Any
 
 import aio_pika
@@ -66,6 +67,24 @@ class Queues:
             while (message := await found.get(fail=False, no_ack=True)) is None:  # noqa: ASYNC110 - a broker has no event for it
                 await asyncio.sleep(0.02)
         return message
+
+    async def collect(self, ids: set[str], *queues: str) -> dict[str, list[str]]:
+        """Take messages out of these queues until each id has come at least once; the ids by queue."""
+        came: dict[str, list[str]] = {queue: [] for queue in queues}
+        missing = set(ids)
+        complete = asyncio.Event()
+
+        async def note(queue: str, message: AbstractIncomingMessage) -> None:
+            came[queue].append(message.message_id or "")
+            missing.discard(message.message_id or "")
+            if not missing:
+                complete.set()
+
+        for queue in queues:
+            await (await self.channel.get_queue(queue)).consume(functools.partial(note, queue), no_ack=True)
+        async with asyncio.timeout(SECONDS):
+            await complete.wait()
+        return came
 
     async def count(self, queue: str) -> int:
         """Messages that are ready, not those unacked."""
