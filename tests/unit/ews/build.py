@@ -1,6 +1,7 @@
 """Test data: messages, drafts, rows, and XML as servers answer it."""
 
 from datetime import UTC, datetime, timedelta
+from xml.sax.saxutils import escape
 
 from worker.ews.operations.find_item import Row
 from worker.mail.address import Address
@@ -104,18 +105,17 @@ def item(row: Row, kind: str = "Message", extra: str = "") -> str:
     """A row as FindItem shows it."""
     stamp = (
         f'<t:ExtendedProperty><t:ExtendedFieldURI PropertySetId="{PROPERTY_SET.upper()}" '
-        f'PropertyName="{PROPERTY_NAME}" PropertyType="String"/><t:Value>{row.stamp}</t:Value></t:ExtendedProperty>'
+        f'PropertyName="{PROPERTY_NAME}" PropertyType="String"/><t:Value>{escape(row.stamp)}</t:Value></t:ExtendedProperty>'
     )
     times = "".join(
         f"<t:{name}>{at.isoformat().replace('+00:00', 'Z')}</t:{name}>"
         for name, at in (("DateTimeCreated", row.created_at), ("LastModifiedTime", row.modified_at))
         if at is not None
     )
-    message_id = row.message_id.replace("<", "&lt;").replace(">", "&gt;")
     return (
         f'<t:{kind}><t:ItemId Id="{row.id}" ChangeKey="{row.change_key}"/>'
         f"<t:IsSubmitted>{str(row.submitted).lower()}</t:IsSubmitted>{times}{stamp if row.stamp else ''}{extra}"
-        f"<t:InternetMessageId>{message_id}</t:InternetMessageId></t:{kind}>"
+        f"<t:InternetMessageId>{escape(row.message_id)}</t:InternetMessageId></t:{kind}>"
     )
 
 
