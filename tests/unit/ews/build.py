@@ -105,7 +105,8 @@ def item(row: Row, kind: str = "Message", extra: str = "") -> str:
     """A row as FindItem shows it."""
     stamp = (
         f'<t:ExtendedProperty><t:ExtendedFieldURI PropertySetId="{PROPERTY_SET.upper()}" '
-        f'PropertyName="{PROPERTY_NAME}" PropertyType="String"/><t:Value>{escape(row.stamp)}</t:Value></t:ExtendedProperty>'
+        f'PropertyName="{PROPERTY_NAME}" PropertyType="String"/>'
+        f'<t:Value>{escape(row.stamp)}</t:Value></t:ExtendedProperty>'
     )
     times = "".join(
         f"<t:{name}>{at.isoformat().replace('+00:00', 'Z')}</t:{name}>"
