@@ -107,7 +107,7 @@ async def summary(fleet: Fleet, show: Show, console: Console) -> bool:
     console.print(table)
     console.print("Ordered trouble, and what became of it:")
     for number, (_, text) in TROUBLES.items():
-        console.print(f"  mail-{number:06d}  {_course(fleet, number):<22} {text}")
+        console.print(f"  mail-{number:06d}  {_course(fleet, number):<22} {text}", soft_wrap=True)
     console.print(
         f"  mail-{MALFORMED:06d}  {_course(fleet, MALFORMED):<22} the event has no subject: kept as a dead letter"
     )
