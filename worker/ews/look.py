@@ -16,7 +16,7 @@ from worker.mail.stamp import VOID, Stamp
 from worker.mail.transport import Draft, Look, Sight
 
 _FIRST_PAGE_ROWS: Final = 100
-_FEWEST_ROWS, _MOST_ROWS = 20, 500
+_FEWEST_ROWS, _MOST_ROWS = 10, 500
 _MOST_STRAYS: Final = 10
 _STRAY_MARGIN: Final = timedelta(days=1)
 _RESTLESS: Final = Verdict(Disposition.TRANSIENT, Scope.MAILBOX, remedies.RESTLESS)
@@ -106,9 +106,9 @@ def _draft(row: Row) -> Draft:
 
 
 def _rows_to_ask_for(seen: Mapping[Folder, Seen], bounds: Mapping[Folder, datetime]) -> int:
-    """Half as many again as were of use this time: the next look is much like this one."""
+    """Some more than were of use this time: the next look is much like this one."""
     used = max(
         sum(row.modified_at is None or row.modified_at >= bounds[folder] for row in each.rows.values())
         for folder, each in seen.items()
     )
-    return min(max(_FEWEST_ROWS, used + used // 2 + 10), _MOST_ROWS)
+    return min(max(_FEWEST_ROWS, used + used // 4 + 8), _MOST_ROWS)

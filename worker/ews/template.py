@@ -88,9 +88,9 @@ def _binding() -> Any:  # noqa: ANN401 - zeep has no types
     return binding
 
 
-def build(operation: str, body: Mapping[str, Any], *, impersonate: bool) -> etree._Element:
+def build(operation: str, body: Mapping[str, Any], *, impersonate: bool, **more_headers: str) -> etree._Element:
     """The envelope of one request, by zeep. Impersonation has the place `mailbox` for its address."""
-    headers: dict[str, Any] = {"RequestVersion": {"Version": SERVER_VERSION}}
+    headers: dict[str, Any] = {"RequestVersion": {"Version": SERVER_VERSION}, **more_headers}
     if impersonate:
         headers["Impersonation"] = {"ConnectingSID": {"PrimarySmtpAddress": place("mailbox")}}
     envelope = _binding().get(operation).input.serialize(**body, _soapheaders=headers).content

@@ -168,6 +168,7 @@ def test_folders_are_asked_for_in_the_order_mail_moves_through_them() -> None:
     folders = root.findall(".//m:ParentFolderIds/t:DistinguishedFolderId", NAMES)
     assert [folder.get("Id") for folder in folders] == ["drafts", "outbox", "sentitems"]
     assert root.find(".//m:Restriction", NAMES) is None
+    assert texts(root, "s:Header/t:DateTimePrecision") == ["Milliseconds"]
 
 
 def test_retiring_swaps_the_stamp_only_where_nothing_has_changed() -> None:
