@@ -10,10 +10,11 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import aio_pika
 import aiohttp
@@ -23,6 +24,10 @@ from aio_pika.abc import AbstractIncomingMessage
 from scripts.private_broker import PrivateBroker
 
 STATUS_QUEUE = "crm.mail.status"
+DEAD_QUEUE = "crm.mail.dead"
+Event = dict[str, Any] | bytes | aio_pika.Message
+"""What is published as it is, or in structured mode."""
+
 _START_SECONDS = 30
 _STOP_SECONDS = 30
 
@@ -93,9 +98,10 @@ class Fleet:
                 await asyncio.to_thread(self.broker.start)
                 self.broker_url = self.broker.url
             stack.push_async_callback(self._stop_processes)
-            await self._start_sandbox()
+            await self.start_sandbox()
             self.http = await stack.enter_async_context(aiohttp.ClientSession())
-            (self.directory / "profiles.toml").write_text(self.profiles.format(url=self.url))
+            text = self.profiles.format(url=self.url, directory=self.directory)
+            (self.directory / "profiles.toml").write_text(text)
             for number in range(self.workers):
                 await self.start_worker(number)
             await asyncio.gather(*(self.ready(number) for number in range(self.workers)))
@@ -110,8 +116,10 @@ class Fleet:
         if self.sandbox:
             await self.sandbox.end()
 
-    async def _start_sandbox(self) -> None:
-        arguments = ["sandbox", "--listen", "127.0.0.1:0", "--json", *self.sandbox_arguments]
+    async def start_sandbox(self) -> None:
+        """Start it; one that ended begins anew where it was, without a memory."""
+        listen = urlsplit(self.url).netloc or "127.0.0.1:0"
+        arguments = ["sandbox", "--listen", listen, "--json", *self.sandbox_arguments]
         log = self.directory / "sandbox.log"
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
@@ -123,7 +131,8 @@ class Fleet:
         self.url, self.witness = told["url"], told["witness"]
         self.password = next(user["password"] for user in told["users"] if user["address"].startswith("router@"))
 
-    async def start_worker(self, number: int) -> None:
+    async def start_worker(self, number: int, **environment: str) -> None:
+        """`environment` goes before the fleet's own, for this worker."""
         log = self.directory / f"worker-{number}.log"
         port = _free_port()
         environment = {
@@ -136,6 +145,7 @@ class Fleet:
             "FLEET_KEY": "a key for this machine only",
             "FLEET_PASSWORD": self.password,
             **self.environment,
+            **environment,
         }
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
@@ -162,7 +172,7 @@ class Fleet:
         async with self.http.get(f"{self.running[number].http}/metrics") as answer:
             return await answer.text()
 
-    async def publish(self, events: Iterable[dict[str, Any]], *, key: str = "email.send", copies: int = 1) -> int:
+    async def publish(self, events: Iterable[Event], *, key: str = "email.send", copies: int = 1) -> int:
         """As a CRM does: confirmed, and again whatever the broker did not confirm. How many events."""
         count = 0
         waiting = list(events)
@@ -219,6 +229,14 @@ class Fleet:
         self.reached[state] += state not in known.values()
         known[event["id"]] = state
 
+    def about(self, email_id: str) -> list[dict[str, Any]]:
+        """The status events about an e-mail, in order, repeats dropped."""
+        found: dict[str, dict[str, Any]] = {}
+        for each in self.statuses:
+            if each["data"]["email_id"] == email_id:
+                found.setdefault(each["id"], each)
+        return list(found.values())
+
     async def until(self, condition: Callable[[], bool], seconds: float) -> None:
         """Wait until a condition on the statuses holds. Raises TimeoutError."""
         async with asyncio.timeout(seconds), self._heard:
@@ -236,15 +254,31 @@ class Fleet:
 
     async def arrived(self, seconds: float = 30) -> dict[str, Any]:
         """The sandbox's statistics once no mail is on its way through Drafts and Outbox any more."""
-        async with asyncio.timeout(seconds):
-            while (stats := await self.stats())["in_transit"]:  # noqa: ASYNC110 - it happens in another process
-                await asyncio.sleep(0.05)
-        return stats
+
+        async def none_in_transit() -> bool:
+            return not (await self.stats())["in_transit"]
+
+        await eventually(none_in_transit, seconds)
+        return await self.stats()
 
     async def order(self, what: str, **parts: Any) -> None:  # noqa: ANN401 - JSON
         """An order to the sandbox: `faults`, `options`, `rights`."""
         async with self.http.post(f"{self.witness}/{what}", json=parts) as answer:
             answer.raise_for_status()
+
+    async def clear_faults(self) -> None:
+        """Take back every order of faults."""
+        async with self.http.delete(f"{self.witness}/faults") as answer:
+            answer.raise_for_status()
+
+    async def take_dead_letters(self) -> list[AbstractIncomingMessage]:
+        """All that are in the dead-letter queue, taken out of it."""
+        letters: list[AbstractIncomingMessage] = []
+        async with await aio_pika.connect(self.broker_url) as connection, connection.channel() as channel:
+            queue = await channel.get_queue(DEAD_QUEUE)
+            while (letter := await queue.get(no_ack=True, fail=False)) is not None:
+                letters.append(letter)
+        return letters
 
     async def queue_length(self, name: str) -> int:
         async with await aio_pika.connect(self.broker_url) as connection, connection.channel() as channel:
@@ -255,8 +289,17 @@ class Fleet:
 LOST = (aio_pika.exceptions.AMQPError, aio_pika.exceptions.ChannelInvalidStateError, OSError, TimeoutError)
 
 
-def message(event: dict[str, Any] | bytes) -> aio_pika.Message:
-    """As a CRM publishes it: structured mode, persistent."""
+async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float) -> None:
+    """Ask until it holds: for what happens in another process, and is told by nobody. Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while not await holds():  # noqa: ASYNC110 - it happens in another process
+            await asyncio.sleep(0.05)
+
+
+def message(event: Event) -> aio_pika.Message:
+    """As a CRM publishes it: structured mode, persistent; a message is published as it is."""
+    if isinstance(event, aio_pika.Message):
+        return event
     body = event if isinstance(event, bytes) else orjson.dumps(event)
     return aio_pika.Message(
         body,

@@ -1,13 +1,15 @@
 """The whole product as processes. A scenario breaks something while mail is under way and then counts."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+import pytest_asyncio
 
 from scripts.fleet import Fleet
+from tests.conftest import GIVEN_URL, _remove_topology
 
 
 class StartFleet(Protocol):
@@ -25,6 +27,16 @@ async def start_fleet(tmp_path: Path, amqp_url: str) -> AsyncIterator[StartFleet
             return fleet
 
         yield start
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def module_amqp_url(_amqp_urls: Iterator[str]) -> AsyncIterator[str]:
+    """As `amqp_url`, for the tests of one file together."""
+    url = next(_amqp_urls)
+    await _remove_topology(url)
+    yield url
+    if GIVEN_URL:
+        await _remove_topology(url)
 
 
 async def assert_each_once(fleet: Fleet, count: int) -> None:
