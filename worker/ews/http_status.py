@@ -10,7 +10,9 @@ from worker.mail.outcome import Scope
 
 _SIGN_IN: Final = judged(Disposition.PAUSE, Scope.PROFILE, remedies.SIGN_IN, about_account=True)
 _PASSWORD: Final = judged(Disposition.PAUSE, Scope.PROFILE, remedies.EXPIRED, about_account=True)
-_FORBIDDEN: Final = judged(Disposition.PAUSE, Scope.PROFILE, remedies.RETIREMENT, about_account=True)
+# It may be the organisation that is shut out, or one mailbox alone (EwsEnabled): 403 does not tell. Taken for the
+# profile's, one such mailbox would hold up the mail of all others.
+_FORBIDDEN: Final = judged(Disposition.PAUSE, Scope.MAILBOX, remedies.RETIREMENT)
 _LOCATION: Final = judged(Disposition.PAUSE, Scope.PROFILE, remedies.LOCATION)
 _PROXY: Final = judged(Disposition.PAUSE, Scope.SERVER, remedies.PROXY)
 _TOO_LARGE: Final = judged(Disposition.FINAL, Scope.MESSAGE, remedies.TOO_LARGE)

@@ -41,7 +41,7 @@ WHOLE = {
     "401": Case(401, b"", Deferred, Deferred, "http-401", Scope.PROFILE),
     "401 with a page": Case(401, HTML, Deferred, Deferred, "http-401", Scope.PROFILE),
     "401, whatever its body claims": Case(401, SENT, Deferred, Deferred, "http-401", Scope.PROFILE),
-    "403": Case(403, HTML, Deferred, Deferred, "http-403", Scope.PROFILE),
+    "403": Case(403, HTML, Deferred, Deferred, "http-403", Scope.MAILBOX),
     "404": Case(404, HTML, Deferred, Deferred, "http-404", Scope.PROFILE),
     "405": Case(405, b"", Deferred, Deferred, "http-405", Scope.PROFILE),
     "302": Case(302, b"", Deferred, Deferred, "http-302", Scope.PROFILE),
@@ -116,7 +116,7 @@ def test_a_request_too_large_for_iis_is_not_taken_for_a_wrong_address() -> None:
     assert isinstance(of_draft(trouble), Rejected)
 
 
-@pytest.mark.parametrize("status", [401, 403, 456])
+@pytest.mark.parametrize("status", [401, 456])
 def test_with_own_credentials_a_refused_account_is_one_mailbox(status: int) -> None:
     trouble = read_send(Answer(status, {}, b""), Trail("mail.contoso.example", own_credentials=True))
 
