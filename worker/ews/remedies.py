@@ -44,8 +44,8 @@ SENDING_LIMIT: Final = (
     "Defender, Restricted entities)."
 )
 FOLDERS: Final = (
-    "Drafts or Sent Items of the mailbox cannot be used: check them with Get-MailboxFolderStatistics <mailbox>, repair "
-    "with New-MailboxRepairRequest."
+    "Drafts or Sent Items of the mailbox are not there, or not for this account: check its rights "
+    "(Get-MailboxPermission <mailbox>) and the folders (Get-MailboxFolderStatistics <mailbox>)."
 )
 EXPIRED: Final = "Set a new password for the account, and put it where the profile's password reference points."
 ACCOUNT: Final = "Check that the account the profile signs in with is enabled and allowed to sign in."
