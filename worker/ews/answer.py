@@ -85,13 +85,17 @@ def _envelope(body: bytes) -> etree._Element | None:
     """The root of a whole SOAP envelope. Characters that XML cannot carry are taken out first if they are in the way;
     a truncated text stays unreadable: half an answer must never pass for one.
     """
-    for text in (body, None):
-        try:
-            root = etree.fromstring(_cleaned(body) if text is None else text, _PARSER)
-        except (etree.XMLSyntaxError, ValueError):
-            continue
-        return root if root.tag == f"{{{SOAP}}}Envelope" else None
-    return None
+    root = _parsed(body)
+    if root is None:
+        root = _parsed(_cleaned(body))
+    return root if root is not None and root.tag == f"{{{SOAP}}}Envelope" else None
+
+
+def _parsed(text: bytes) -> etree._Element | None:
+    try:
+        return etree.fromstring(text, _PARSER)
+    except (etree.XMLSyntaxError, ValueError):
+        return None
 
 
 def _cleaned(body: bytes) -> bytes:

@@ -69,7 +69,9 @@ class Looker:
         return rows, sent
 
     def _restless(self) -> Trouble:
-        return Trail(self._server).trouble("mailbox-restless", _RESTLESS, "the folders changed while they were read")
+        return Trail(self._server).trouble(
+            "mailbox-restless", _RESTLESS, "the folders change too fast, or are too large"
+        )
 
     def _shown(self, rows: Rows, floors: Mapping[Stamp, datetime], now: datetime) -> Look:
         live: dict[Stamp, list[Draft]] = {}

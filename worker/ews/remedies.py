@@ -73,4 +73,4 @@ CERTIFICATE: Final = (
 CA_FILE: Final = "Check that ca_file in the profile is a readable file with CA certificates in PEM form."
 NO_ANSWER: Final = "Nothing: the router looks whether it was done. If it repeats, check the server and the network."
 NOT_EWS: Final = "Check that the profile's location is Exchange itself: something else answered, or answered half."
-RESTLESS: Final = "Nothing: it is tried again. If it goes on, find out what changes the mailbox's folders all the time."
+RESTLESS: Final = "Nothing: it is tried again. If it goes on, see what changes or fills the mailbox's folders."

@@ -44,7 +44,7 @@ _OVERLAP: Final = 1
 async def scan(
     find: Find, bounds: Mapping[Folder, datetime], first_page_rows: int
 ) -> dict[Folder, Seen] | Trouble | None:
-    """All rows of these folders down to their bounds. None if they changed faster than they could be read."""
+    """All rows of these folders down to their bounds. None if they are too many, or change too fast."""
     for _ in range(_STARTS):
         seen = await _Scan(find, bounds).run(first_page_rows)
         if seen is not None:
@@ -90,7 +90,7 @@ class _Scan:
         """Read on from this page down to the bound: True when there, None if the look must start anew."""
         end = len(page.rows)
         while not self._reaches(folder, page):
-            if end > _MOST_ROWS or not page.rows or page.rows[-1].modified_at is None:
+            if end > _MOST_ROWS or not page.rows:
                 return None
             offset, overlap = end - _OVERLAP, page.rows[-1].id
             pages = await self._find([folder], offset, NEXT_PAGE_ROWS)
@@ -111,5 +111,5 @@ class _Scan:
     def _reaches(self, folder: Folder, page: Page) -> bool:
         if page.last or self._anchors.get(folder) in page.rows:
             return True
-        last = page.rows[-1].modified_at if page.rows else None
-        return last is not None and last < self._bounds[folder]
+        oldest = next((row.modified_at for row in reversed(page.rows) if row.modified_at is not None), None)
+        return oldest is not None and oldest < self._bounds[folder]
