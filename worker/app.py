@@ -118,6 +118,7 @@ def endpoint(directory: Directory, mailbox: WorkingMailbox, settings: Settings) 
         sign_in=BasicSignIn(credentials.username, credentials.password),
         impersonate=profile.impersonates,
         own_credentials=profile.credentials == "user-specified",
+        shared_mailbox=profile.sends_from_account,
         ca_file=str(profile.ca_file) if profile.ca_file else None,
         timeout_seconds=settings.ews_timeout_seconds,
     )

@@ -7,7 +7,7 @@ to be lost over its details. What must be there is asked for where it is used.
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lxml import etree
@@ -59,7 +59,7 @@ def trail_of(answer: Answer, trail: Trail) -> Trail:
     found = ((name, answer.headers.get(name, "")) for name in _DIAGNOSTICS)
     diagnostics = "; ".join(f"{name}={_clipped(value)}" for name, value in found if value)
     request_id = _clipped(answer.headers.get("request-id", "")) or trail.request_id
-    return Trail(trail.server, request_id, diagnostics, trail.own_credentials)
+    return replace(trail, request_id=request_id, diagnostics=diagnostics)
 
 
 def read(answer: Answer, operation: str, trail: Trail, sent_bytes: int) -> tuple[ResponseMessage, ...] | Trouble:

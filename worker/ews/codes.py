@@ -34,6 +34,7 @@ class Verdict:
     """What a failure means. `refuses_sending`: said of a SendItem, it states that the mail was not sent.
 
     `about_account`: it speaks of the account that signs in, so with a user's own credentials of that mailbox only.
+    `about_sender`: it speaks of the sender, also where the mail lies in an account's mailbox with that of others.
     """
 
     disposition: Disposition
@@ -41,8 +42,9 @@ class Verdict:
     remedy: str = ""
     refuses_sending: bool = False
     about_account: bool = False
+    about_sender: bool = False
 
-    def narrowed(self, scope: Scope) -> "Verdict":
+    def with_scope(self, scope: Scope) -> "Verdict":
         return replace(self, scope=scope)
 
 
@@ -124,7 +126,7 @@ _GROUPS: Final[tuple[tuple[Verdict, str], ...]] = (
         ErrorUnsupportedMimeConversion ErrorUnsupportedPropertyDefinition ErrorUnsupportedTypeForConversion
         ErrorUpdatePropertyMismatch ErrorValueOutOfRange""",
     ),
-    (judged(PAUSE, MAILBOX, remedies.SEND_AS), "ErrorSendAsDenied"),
+    (Verdict(PAUSE, MAILBOX, remedies.SEND_AS, refuses_sending=True, about_sender=True), "ErrorSendAsDenied"),
     (
         judged(PAUSE, MAILBOX, remedies.ACCESS),
         """ErrorAccessDenied ErrorCreateItemAccessDenied ErrorCreateSubfolderAccessDenied

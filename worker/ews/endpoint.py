@@ -18,6 +18,7 @@ class BasicSignIn:
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """`own_credentials`: the account is the working mailbox's own, so a failed sign-in is that mailbox's trouble.
+    `shared_mailbox`: the working mailbox is the account's, and holds the mail of all senders of the profile.
 
     `impersonate`: the account acts as the working mailbox (ExchangeImpersonation). `ca_file`: a PEM file with the CAs
     to trust in place of the system's.
@@ -28,6 +29,7 @@ class Endpoint:
     sign_in: BasicSignIn
     impersonate: bool = False
     own_credentials: bool = False
+    shared_mailbox: bool = False
     ca_file: str | None = None
     timeout_seconds: float = 60.0
 

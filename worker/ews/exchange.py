@@ -55,7 +55,13 @@ class Exchange:
     ) -> tuple[ResponseMessage, ...] | Trouble:
         """One request, and the response messages of its answer: one for each of `expected` things asked for."""
         request_id = str(uuid4())  # a name to find the request by in logs; nothing is decided by it
-        trail = Trail(self.endpoint.server, request_id, own_credentials=self.endpoint.own_credentials)
+        endpoint = self.endpoint
+        trail = Trail(
+            endpoint.server,
+            request_id,
+            own_credentials=endpoint.own_credentials,
+            shared_mailbox=endpoint.shared_mailbox,
+        )
         headers = {
             "Content-Type": "text/xml; charset=utf-8",
             "SOAPAction": f'"http://schemas.microsoft.com/exchange/services/2006/messages/{operation}"',

@@ -28,16 +28,20 @@ class Trail:
     """What every trouble with one request says besides its cause: who was asked, under which ids.
 
     `own_credentials`: the account is the mailbox's own, so that a trouble with the account is one with the mailbox.
+    `shared_mailbox`: the mailbox is the account's, so that a trouble with it, if not the sender's, is the profile's.
     """
 
     server: str
     request_id: str = ""
     diagnostics: str = ""
     own_credentials: bool = False
+    shared_mailbox: bool = False
 
     def trouble(self, code: str, verdict: Verdict, text: str, retry_after_seconds: float | None = None) -> Trouble:
         if verdict.about_account and self.own_credentials:
-            verdict = verdict.narrowed(Scope.MAILBOX)
+            verdict = verdict.with_scope(Scope.MAILBOX)
+        elif verdict.scope is Scope.MAILBOX and self.shared_mailbox and not verdict.about_sender:
+            verdict = verdict.with_scope(Scope.PROFILE)
         said = " ".join(text.split())[:_LONGEST_TEXT]
         message = f"{self.server}: {said}" + (f" [{self.diagnostics}]" if self.diagnostics else "")
         return Trouble(code, verdict, message, self.request_id, retry_after_seconds)

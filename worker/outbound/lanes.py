@@ -12,7 +12,8 @@ from typing import Final
 import structlog
 
 from worker.clock import Clock
-from worker.mail.outcome import Deferred, Delivered, Unresolved
+from worker.mail.address import same_mailbox
+from worker.mail.outcome import Deferred, Delivered, Scope, Unresolved
 from worker.mail.stamp import Stamp
 from worker.mail.transport import OutgoingMailbox, Transport, WorkingMailbox
 from worker.outbound.deliver import deliver, outcome_of
@@ -130,20 +131,33 @@ class Lanes:
         lane.running[bulk] = False
 
     async def _deliver(self, lane: _Lane, batch: list[Entry]) -> None:
-        if paused := self._pauses.of(lane.working):
-            for entry in batch:
+        asked = []
+        for entry in batch:
+            if paused := self._pauses.of(_sender(entry)):
                 entry.step = Done(paused)
+            else:
+                asked.append(entry)
+        if not asked:
             return
         try:
-            await deliver(batch, lane.mailbox, self._clock)
+            await deliver(asked, lane.mailbox, self._clock)
         except Exception:  # noqa: BLE001 - a bug must cost its own request, not the lane
-            _log.exception("a bug stopped a batch", mailbox=lane.working.address, mails=len(batch))
-            await self._one_by_one(lane, batch)
-        outcomes = [outcome_of(entry) for entry in batch]
-        if any(isinstance(outcome, Delivered) for outcome in outcomes):
-            self._pauses.succeeded(lane.working)
-        for failure in {each.reason.scope: each for each in outcomes if isinstance(each, Deferred)}.values():
-            self._pauses.failed(lane.working, failure)
+            _log.exception("a bug stopped a batch", mailbox=lane.working.address, mails=len(asked))
+            await self._one_by_one(lane, asked)
+        self._note(asked)
+
+    def _note(self, batch: list[Entry]) -> None:
+        """What a batch tells of the senders and of the profile; what several mails met is one failure."""
+        failures: dict[tuple[WorkingMailbox | None, Scope], tuple[WorkingMailbox, Deferred]] = {}
+        for entry in batch:
+            sender = _sender(entry)
+            match outcome_of(entry):
+                case Delivered():
+                    self._pauses.succeeded(sender)
+                case Deferred(reason) as failure:
+                    failures[sender if reason.scope is Scope.MAILBOX else None, reason.scope] = sender, failure
+        for sender, failure in failures.values():
+            self._pauses.failed(sender, failure)
 
     async def _one_by_one(self, lane: _Lane, batch: list[Entry]) -> None:
         """Find the request that the batch stumbled over: it alone shall pay for it, with an attempt."""
@@ -160,3 +174,8 @@ class Lanes:
         idle = [working for working, lane in self._lanes.items() if not any(lane.running.values())]
         for working in idle[: max(0, len(idle) - IDLE_LANES)]:
             del self._lanes[working]
+
+
+def _sender(entry: Entry) -> WorkingMailbox:
+    """Whom a failure with scope mailbox is about, also where an account's mailbox holds the mail of many senders."""
+    return WorkingMailbox(entry.profile, same_mailbox(entry.mailbox))

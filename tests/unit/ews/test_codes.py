@@ -102,3 +102,10 @@ def test_with_the_users_own_credentials_a_bad_account_is_that_mailboxs_trouble()
 
     assert own.trouble("ErrorPasswordExpired", verdict_on("ErrorPasswordExpired"), "").verdict.scope is Scope.MAILBOX
     assert TRAIL.trouble("ErrorPasswordExpired", verdict_on("ErrorPasswordExpired"), "").verdict.scope is Scope.PROFILE
+
+
+def test_in_an_accounts_mailbox_only_what_is_about_the_sender_is_that_senders_trouble() -> None:
+    shared = Trail("mail.contoso.example", shared_mailbox=True)
+
+    assert shared.trouble("ErrorQuotaExceeded", verdict_on("ErrorQuotaExceeded"), "").verdict.scope is Scope.PROFILE
+    assert shared.trouble("ErrorSendAsDenied", verdict_on("ErrorSendAsDenied"), "").verdict.scope is Scope.MAILBOX

@@ -22,6 +22,7 @@ OTHER = Draft(NOW, "id-2", "key-2", "<a@b>")
 
 def entry(event_id: str = "event-1", **state: Any) -> Entry:
     state.setdefault("history", History(first_seen_at="2026-11-23T08:00:00.000Z"))
+    state.setdefault("mailbox", "anna@contoso.example")
     return Entry(
         message=Message(
             stamp=stamp_of("/crm", event_id),
@@ -35,6 +36,5 @@ def entry(event_id: str = "event-1", **state: Any) -> Entry:
         event_id=event_id,
         source="/crm",
         profile="P",
-        mailbox="anna@contoso.example",
         **state,
     )

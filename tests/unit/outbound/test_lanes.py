@@ -123,9 +123,23 @@ async def test_a_paused_mailbox_is_not_asked() -> None:
         lanes.submit(ANNA, entry("event-1"))
         await asyncio.wait_for(yard.something_settled.wait(), 5)
         lanes.submit(ANNA, entry("event-2"))
-        lanes.submit(BEA, entry("event-3"))
+        lanes.submit(BEA, entry("event-3", mailbox=BEA.address))
     assert [name for name, _ in yard.journal.of("draft")] == [ANNA.address, BEA.address]
     assert [type(outcome) for outcome in yard.outcomes()] == [Deferred, Deferred, Delivered]
+
+
+async def test_a_sender_in_trouble_does_not_stop_others_of_the_same_account() -> None:
+    yard = Yard()
+    account = WorkingMailbox("P", "router@contoso.example")
+    async with yard.open() as lanes:
+        yard.transport.outgoing(account).draft_script = [TROUBLE]
+        lanes.submit(account, entry("event-1"))
+        await asyncio.wait_for(yard.something_settled.wait(), 5)
+        lanes.submit(account, entry("event-2"))
+        lanes.submit(account, entry("event-3", mailbox=BEA.address))
+    assert yard.batches() == [1, 1]
+    outcomes = {subject.event_id: type(outcome) for subject, outcome in yard.settled}
+    assert outcomes == {"event-1": Deferred, "event-2": Deferred, "event-3": Delivered}
 
 
 async def test_a_bug_costs_only_the_request_it_is_about() -> None:
