@@ -16,11 +16,15 @@ from worker.sandbox.store import Folder, Mailbox, Store
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request, read: what is asked, and the account acted as (signed in, or impersonated)."""
+    """One request, read: what is asked, and the account acted as (signed in, or impersonated).
+
+    `milliseconds`: times are to be shown so (header DateTimePrecision), not in whole seconds.
+    """
 
     operation: str
     element: Element
     user: User
+    milliseconds: bool = False
 
 
 class Exchange:

@@ -29,7 +29,8 @@ def read(exchange: Exchange, body: bytes, signed_in: User) -> Call:
         raise Unreadable
     header = envelope.find(f"{{{SOAP}}}Header")
     user = signed_in if header is None else _acting(exchange, header, signed_in)
-    return Call(local(operation), operation, user)
+    precision = "" if header is None else header.findtext(t("DateTimePrecision"))
+    return Call(local(operation), operation, user, milliseconds=precision == "Milliseconds")
 
 
 def _acting(exchange: Exchange, header: Element, signed_in: User) -> User:

@@ -5,7 +5,7 @@ import html
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 from worker.sandbox.item import Attachment, Item, PropertyKey, Recipient
 from worker.sandbox.mime import header_fields, render
@@ -22,8 +22,9 @@ class Shape:
     Raises Refusal for a path that cannot be asked for.
     """
 
-    def __init__(self, element: Element, *, in_table: bool) -> None:
+    def __init__(self, element: Element, *, in_table: bool, milliseconds: bool = False) -> None:
         self.in_table = in_table
+        self.precision: Literal["milliseconds", "seconds"] = "milliseconds" if milliseconds else "seconds"
         self.body_type = element.findtext(t("BodyType")) or "Best"
         self.header_names: list[str] = []
         self.extended: list[tuple[PropertyKey, str]] = []
@@ -57,9 +58,9 @@ class Shape:
             self.header_names.append((path.get("FieldIndex") or "").casefold())
 
 
-def shown(moment: datetime | None) -> str:
-    """EWS shows whole seconds, UTC."""
-    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def shown(moment: datetime | None, precision: Literal["milliseconds", "seconds"]) -> str:
+    """UTC, cut off: whole seconds unless the request asks for more (EWS reference, DateTimePrecision)."""
+    return "" if moment is None else moment.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 def attachment_xml(attachment: Attachment, *, content: bool = False) -> str:
@@ -106,7 +107,7 @@ def _boolean(name: str, value: Callable[[Item], bool]) -> "Writer":
 
 
 def _moment(name: str, value: Callable[[Item], datetime | None]) -> "Writer":
-    return lambda item, _shape: _text(name, shown(value(item)))
+    return lambda item, shape: _text(name, shown(value(item), shape.precision))
 
 
 def _people(name: str, value: Callable[[Item], tuple[Recipient, ...]]) -> "Writer":

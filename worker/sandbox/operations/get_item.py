@@ -13,7 +13,7 @@ async def _handle(exchange: Exchange, call: Call) -> bytes:
         raise Fault("ErrorSchemaValidation", "The request failed schema validation: ItemIds or ItemShape is missing.")
 
     def act(item_id: Element) -> str:
-        shape = Shape(wanted, in_table=False)
+        shape = Shape(wanted, in_table=False, milliseconds=call.milliseconds)
         item = exchange.item(call, item_id)
         exchange.refuse_if_ordered("GetItem", item)
         return f"<m:Items>{shape.write(item)}</m:Items>"
