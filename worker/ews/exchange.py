@@ -39,12 +39,14 @@ class Exchange:
     """One endpoint under one credential.
 
     `takes_message_id` turns False when the server has shown that it lets nobody set InternetMessageId; it then gives
-    its own on sending.
+    its own on sending. `keeps_message_id` says whether mail leaves with the one it was drafted with: some servers
+    replace it on sending, and tell nobody. None until a mail of ours was seen that has left.
     """
 
     def __init__(self, endpoint: Endpoint, observe: Observe, clock: Clock) -> None:
         self.endpoint = endpoint
         self.takes_message_id = True
+        self.keeps_message_id: bool | None = None
         self._observe = observe
         self._clock = clock
         self._sign_in: SignIn = Basic(endpoint.sign_in)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Final
 
 from worker.clock import Clock
@@ -47,8 +48,10 @@ class Looker:
             return of_look(seen)
         folders, sent = seen
         newest = max((row.modified_at for row in folders[Folder.DRAFTS].values() if row.modified_at), default=None)
+        # Before the memory takes this look over: a draft that somebody sends while we look is no stray.
+        strays = self._strays(folders, floors, began_at)
         self._memory.keep(_left(folders), sent, floor, newest, began_at)
-        return self._shown(folders, floors, began_at)
+        return Look(self._sights(folders, floors), strays)
 
     async def _read(self, floor: datetime) -> tuple[Rows, SentRows] | Trouble:
         """All rows that matter, by folder; and what was read of Sent Items, for the memory."""
@@ -73,17 +76,22 @@ class Looker:
             "mailbox-restless", _RESTLESS, "the folders change too fast, or are too large"
         )
 
-    def _shown(self, rows: Rows, floors: Mapping[Stamp, datetime], now: datetime) -> Look:
-        live: dict[Stamp, list[Draft]] = {}
-        strays: list[Draft] = []
+    def _sights(self, rows: Rows, floors: Mapping[Stamp, datetime]) -> dict[Stamp, Sight]:
+        live: dict[Stamp, list[Draft]] = {stamp: [] for stamp in floors}
         for row in _live(rows):
-            stamp = Stamp(row.stamp)
-            if stamp in floors:
-                live.setdefault(stamp, []).append(_draft(row))
-            elif stamp == VOID or self._memory.left_as(stamp) is not None or self._is_old(row, now):
-                strays.append(_draft(row))
-        sights = {stamp: Sight(self._memory.left_as(stamp), tuple(sorted(live.get(stamp, ())))) for stamp in floors}
-        return Look(sights, tuple(strays[:_MOST_STRAYS]))
+            if row.stamp in live:
+                live[Stamp(row.stamp)].append(_draft(row))
+        return {stamp: Sight(self._memory.left_as(stamp), tuple(sorted(drafts))) for stamp, drafts in live.items()}
+
+    def _strays(self, rows: Rows, floors: Mapping[Stamp, datetime], now: datetime) -> tuple[Draft, ...]:
+        """Drafts that are nobody's work any more: their mail has left, or they are half retired, or too old."""
+        found = (
+            _draft(row)
+            for row in _live(rows)
+            if row.stamp not in floors
+            and (row.stamp == VOID or self._memory.left_as(Stamp(row.stamp)) is not None or self._is_old(row, now))
+        )
+        return tuple(islice(found, _MOST_STRAYS))
 
     def _is_old(self, row: Row, now: datetime) -> bool:
         return row.created_at is not None and row.created_at < now - self._stray_after

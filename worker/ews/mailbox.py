@@ -1,6 +1,6 @@
 """One working mailbox over EWS: the port's four acts, each a request or two and the reading of the answer."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
@@ -22,6 +22,7 @@ BATCH: Final = 10
 """Items in one request, as Exchange's throttling advice has it."""
 
 _MOST_NAMELESS: Final = 1000
+_MOST_NAMED: Final = 100
 _PROPERTY_REFUSED: Final = "ErrorInvalidPropertySet"
 
 T = TypeVar("T", Message, Draft)
@@ -36,12 +37,16 @@ class EwsMailbox:
         self._address = address
         self._looker = Looker(self._find, exchange.endpoint.server, clock, horizon)
         self._nameless: set[Stamp] = set()
+        self._named: dict[Stamp, str] = {}
 
     async def draft(self, messages: Sequence[Message]) -> Sequence[DraftOutcome]:
         return [outcome for batch in _batches(messages) for outcome in await self._draft(batch)]
 
     async def look(self, floors: Mapping[Stamp, datetime]) -> Look | Deferred:
-        return await self._looker.look(floors)
+        look = await self._looker.look(floors)
+        if self._named and isinstance(look, Look):
+            self._compare(look)
+        return look
 
     async def retire(self, drafts: Sequence[Draft]) -> None:
         for batch in _batches(drafts):
@@ -50,12 +55,22 @@ class EwsMailbox:
     async def send(self, drafts: Sequence[Draft]) -> Sequence[SendOutcome]:
         return [outcome for batch in _batches(drafts) for outcome in await self._send(batch)]
 
+    def _compare(self, look: Look) -> None:
+        """Learn from mail drafted here that has left whether the server keeps the Message-ID."""
+        for stamp, message_id in self._named.items():
+            left_as = look.of(stamp).left_as
+            if left_as is not None:
+                self._exchange.keeps_message_id = left_as == message_id
+        if self._exchange.keeps_message_id is not None:
+            self._named.clear()
+
     @property
     def _impersonate(self) -> bool:
         return self._exchange.endpoint.impersonate
 
     async def _draft(self, messages: Sequence[Message]) -> list[DraftOutcome]:
         named = {message.stamp for message in messages} - self._nameless if self._exchange.takes_message_id else set()
+        self._expect(messages, named)
         body = create_item.request(self._address, messages, named, impersonate=self._impersonate)
         answers = await self._exchange.call("CreateItem", self._address, body, len(messages))
         if isinstance(answers, Trouble):
@@ -64,6 +79,11 @@ class EwsMailbox:
             self._drafted(message.stamp, answer, named=message.stamp in named)
             for message, answer in zip(messages, answers, strict=True)
         ]
+
+    def _expect(self, messages: Sequence[Message], named: Set[Stamp]) -> None:
+        """Remember under which Message-IDs mail is drafted, as long as nobody knows whether the server keeps them."""
+        if self._exchange.keeps_message_id is None and len(self._named) < _MOST_NAMED:
+            self._named.update((each.stamp, each.message_id) for each in messages if each.stamp in named)
 
     def _drafted(self, stamp: Stamp, answer: ResponseMessage, *, named: bool) -> DraftOutcome:
         """What became of one draft.
@@ -100,8 +120,9 @@ class EwsMailbox:
         answers = await self._exchange.call("SendItem", self._address, body, len(drafts))
         if isinstance(answers, Trouble):
             return [of_send(answers)] * len(drafts)
+        kept = self._exchange.keeps_message_id
         return [
-            Delivered(draft.message_id) if answer.succeeded else of_send(answer.trouble)
+            Delivered(draft.message_id if kept else "") if answer.succeeded else of_send(answer.trouble)
             for draft, answer in zip(drafts, answers, strict=True)
         ]
 

@@ -106,7 +106,7 @@ def item(row: Row, kind: str = "Message", extra: str = "") -> str:
     stamp = (
         f'<t:ExtendedProperty><t:ExtendedFieldURI PropertySetId="{PROPERTY_SET.upper()}" '
         f'PropertyName="{PROPERTY_NAME}" PropertyType="String"/>'
-        f'<t:Value>{escape(row.stamp)}</t:Value></t:ExtendedProperty>'
+        f"<t:Value>{escape(row.stamp)}</t:Value></t:ExtendedProperty>"
     )
     times = "".join(
         f"<t:{name}>{at.isoformat().replace('+00:00', 'Z')}</t:{name}>"
