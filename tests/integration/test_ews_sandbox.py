@@ -221,7 +221,7 @@ async def test_a_mail_arrives_as_it_was_ordered(sandbox: Sandbox, mailbox: EwsMa
 
     outcomes = await mailbox.send(await drafted(mailbox, message))
 
-    assert outcomes == [Delivered(message.message_id)]
+    assert [type(outcome) for outcome in outcomes] == [Delivered]
     (mail,) = sandbox.sent
     assert mail.subject == "Überraschung  \ufffd & <mehr>"
     assert (mail.mailbox, mail.sent_from, mail.sender) == (ANNA, ANNA, ANNA)
@@ -250,6 +250,19 @@ async def test_a_server_that_names_mails_itself_is_taken_at_its_word(sandbox: Sa
     look = await mailbox.look({MESSAGE.stamp: LONG_AGO})
     assert isinstance(look, Look)
     assert look.of(MESSAGE.stamp).left_as == sandbox.sent[0].message_id
+
+
+async def test_a_server_that_renames_mails_on_sending_is_found_out(sandbox: Sandbox, mailbox: EwsMailbox) -> None:
+    sandbox.exchange.options.message_id = "overwrite"
+
+    for number in range(2):
+        message = replace(MESSAGE, stamp=stamp_of("/crm", f"renamed-{number}"))
+        outcomes = await mailbox.send(await drafted(mailbox, message))
+        look = await mailbox.look({message.stamp: LONG_AGO})
+
+        assert outcomes == [Delivered("")]
+        assert isinstance(look, Look)
+        assert look.of(message.stamp).left_as == sandbox.sent[number].message_id != message.message_id
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """One working mailbox over EWS: the port's four acts, each a request or two and the reading of the answer."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
@@ -80,7 +80,7 @@ class EwsMailbox:
             for message, answer in zip(messages, answers, strict=True)
         ]
 
-    def _expect(self, messages: Sequence[Message], named: Set[Stamp]) -> None:
+    def _expect(self, messages: Sequence[Message], named: Container[Stamp]) -> None:
         """Remember under which Message-IDs mail is drafted, as long as nobody knows whether the server keeps them."""
         if self._exchange.keeps_message_id is None and len(self._named) < _MOST_NAMED:
             self._named.update((each.stamp, each.message_id) for each in messages if each.stamp in named)

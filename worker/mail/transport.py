@@ -90,7 +90,8 @@ class OutgoingMailbox(Protocol):
     async def send(self, drafts: Sequence[Draft]) -> Sequence[SendOutcome]:
         """Send each draft as the look showed it; an outcome for each, in order.
 
-        `Delivered.message_id` is the draft's, "" where the server gives one only on sending and does not tell.
+        `Delivered.message_id` is the one the mail leaves with, "" where only a look can tell: some servers give, or
+        replace, it on sending.
         """
 
 
