@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -20,15 +21,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 START_SECONDS = 120.0
+START_ATTEMPTS = 3
 STOP_SECONDS = 30.0
+IN_USE = re.compile(r"eaddrinuse|already[ _]used|in use", re.IGNORECASE)
 
 # No busy waiting, two schedulers: the node shares a small machine with what is being tested.
 ERLANG_FLAGS = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none -start_epmd false"
+ERLANG_FLAGS += " -kernel inet_dist_use_interface {127,0,0,1}"
 
 
 class BrokerError(Exception):
@@ -39,13 +43,22 @@ class PrivateBroker:
     """One node. `start` and `stop` frame its life; in between it may be killed and restarted with its data.
 
     `vhosts` are made besides `/` at the first start, each open to the user guest. `config` is added to the node's
-    rabbitmq.conf.
+    rabbitmq.conf, `parameters` (name, Erlang term) to its application environment.
     """
 
-    def __init__(self, *, vhosts: Sequence[str] = (), config: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        vhosts: Sequence[str] = (),
+        config: str = "",
+        plugins: Sequence[str] = (),
+        parameters: Mapping[str, str] | None = None,
+    ) -> None:
         self._vhosts = vhosts
         self._config = config
-        self._port, self._distribution_port, self._epmd_port = _free_ports(3)
+        self._plugins = plugins
+        self._parameters = parameters or {}
+        self._port = self._distribution_port = self._epmd_port = 0
         self._directory: Path | None = None
         self._epmd: subprocess.Popen[bytes] | None = None
         self._node: subprocess.Popen[bytes] | None = None
@@ -72,6 +85,18 @@ class PrivateBroker:
         """Returns when the node accepts AMQP connections. Raises BrokerError when it does not get that far."""
         if not SERVER.exists():
             raise BrokerError(f"{SERVER} is missing. Remedy: install RabbitMQ (apt-get install rabbitmq-server).")
+        for attempts_left in reversed(range(START_ATTEMPTS)):
+            try:
+                self._start()
+            except BrokerError as error:
+                # Another node may have taken a port between our look and the node's.
+                if not (attempts_left and IN_USE.search(str(error))):
+                    raise
+            else:
+                return
+
+    def _start(self) -> None:
+        self._port, self._distribution_port, self._epmd_port = free_ports(3)
         self._directory = Path(tempfile.mkdtemp(prefix="mailrouter-broker-"))
         try:
             self._write_files()
@@ -113,6 +138,7 @@ class PrivateBroker:
 
     def _environment(self) -> dict[str, str]:
         home = str(self.directory)
+        flags = [ERLANG_FLAGS, *(f"-rabbit {name} {term}" for name, term in self._parameters.items())]
         inherited = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
         return inherited | {
             "HOME": home,  # of the Erlang cookie
@@ -128,7 +154,7 @@ class PrivateBroker:
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self._port),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{ERLANG_FLAGS} -kernel inet_dist_use_interface {{127,0,0,1}}",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": " ".join(flags),
             # Makes the start script replace itself by the Erlang machine, so that our child is the node.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
@@ -139,7 +165,7 @@ class PrivateBroker:
             lines.append(f"load_definitions = {self.directory}/definitions.json")
             (self.directory / "definitions.json").write_text(json.dumps(_definitions(self._vhosts)))
         (self.directory / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
-        (self.directory / "enabled_plugins").write_text("[].\n")
+        (self.directory / "enabled_plugins").write_text(f"[{','.join(self._plugins)}].\n")
         for name in ("data", "log"):
             (self.directory / name).mkdir()
 
@@ -148,12 +174,23 @@ class PrivateBroker:
         if epmd is None:
             raise BrokerError("epmd is missing. Remedy: install Erlang (apt-get install rabbitmq-server brings it).")
         self._epmd = self._spawn([epmd, "-port", str(self._epmd_port), "-address", "127.0.0.1"])
-        self._wait_for(self._epmd, self._epmd_port, greeting=b"", answer=b"")
+        # Asked for the names it knows (NAMES_REQ of Erlang's distribution protocol), it begins with its own port.
+        own_port = self._epmd_port.to_bytes(4, "big")
+        try:
+            self._wait_for(self._epmd, lambda: _answers(self._epmd_port, b"\x00\x01n", own_port))
+        except BrokerError as error:
+            raise BrokerError(f"epmd: {error} Its port {self._epmd_port} may be in use.") from error
 
     def _start_node(self) -> None:
+        log = self.directory / "log" / f"{self._name}.log"
+        seen = log.stat().st_size if log.exists() else 0
+
+        def complete() -> bool:  # the AMQP listener alone is up before others are
+            return log.exists() and b"startup complete" in log.read_bytes()[seen:]
+
         self._node = self._spawn([str(SERVER)])
         # The protocol header of AMQP 0-9-1; a node that is ready answers with a method frame (type 1).
-        self._wait_for(self._node, self._port, greeting=b"AMQP\x00\x00\x09\x01", answer=b"\x01")
+        self._wait_for(self._node, lambda: complete() and _answers(self._port, b"AMQP\x00\x00\x09\x01", b"\x01"))
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         # --pdeathsig: whatever becomes of us, the node does not outlive us.
@@ -169,15 +206,13 @@ class PrivateBroker:
                 start_new_session=True,
             )
 
-    def _wait_for(self, process: subprocess.Popen[bytes], port: int, *, greeting: bytes, answer: bytes) -> None:
+    def _wait_for(self, process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 raise BrokerError(f"RabbitMQ ended while starting (status {process.returncode}). {self._last_output()}")
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as probe:
-                probe.sendall(greeting)
-                if probe.recv(len(answer)) == answer:
-                    return
+            if ready():
+                return
             time.sleep(0.05)
         raise BrokerError(f"RabbitMQ was not ready within {START_SECONDS:.0f} s. {self._last_output()}")
 
@@ -198,6 +233,13 @@ class PrivateBroker:
             process.wait()
 
 
+def _answers(port: int, greeting: bytes, answer: bytes) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as probe:
+        probe.sendall(greeting)
+        return probe.recv(len(answer)) == answer
+    return False
+
+
 def _definitions(vhosts: Sequence[str]) -> Mapping[str, object]:
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
     names = ["/", *vhosts]
@@ -208,7 +250,7 @@ def _definitions(vhosts: Sequence[str]) -> Mapping[str, object]:
     }
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports nobody listens on, outside the range the kernel hands out to clients.
 
     A client that keeps trying a port of that range could be given the very port as its own, and take it away.

@@ -22,7 +22,7 @@ def _amqp_urls() -> Iterator[Iterator[str]]:
     if GIVEN_URL:
         yield itertools.repeat(GIVEN_URL)
         return
-    broker = PrivateBroker(vhosts=VHOSTS)
+    broker = PrivateBroker(vhosts=VHOSTS, parameters={"dead_letter_worker_publisher_confirm_timeout": "1000"})
     broker.start()
     try:
         yield itertools.cycle([broker.url_of(vhost) for vhost in VHOSTS])

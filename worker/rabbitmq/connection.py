@@ -241,7 +241,7 @@ def _explained(error: BaseException, address: BrokerAddress) -> Unavailable:
         case (
             ProtocolSyntaxError()
             | IncompatibleProtocolError()
-            | AMQPConnectionError(__cause__=asyncio.IncompleteReadError())
+            | AMQPConnectionError(__cause__=asyncio.IncompleteReadError() | ConnectionResetError())
         ):
             cause = f"{server} does not answer in AMQP 0-9-1"
             remedy = f"check host, port and amqp:// or amqps:// in {VARIABLE}, and that RabbitMQ is not just stopping"

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime
 
 import aio_pika
@@ -205,7 +205,7 @@ async def test_a_queue_deleted_under_a_consumer_is_made_again(amqp_url: str) -> 
 
     async with watching(amqp_url) as queues, running(to(amqp_url), work):
         session = await sessions.next()
-        await queues.consumed(topology.BULK)
+        await queues.consumers(topology.BULK, 1)
         await queues.channel.queue_delete(topology.BULK)
         assert "cancelled consuming crm.mail.outbound.bulk" in await session.lost
         await sessions.next()
@@ -259,23 +259,51 @@ async def test_a_queue_that_is_a_different_one_is_told(amqp_url: str) -> None:
             pass
 
 
-async def test_everything_survives_the_broker_killed_and_restarted(broker_node: PrivateBroker) -> None:
+@pytest.fixture(scope="module")
+def node() -> Iterator[PrivateBroker]:
+    broker = PrivateBroker()
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.stop()
+
+
+async def test_a_broker_short_of_memory_is_noticed_and_waited_for(node: PrivateBroker) -> None:
     sessions = Sessions()
-    connection = to(broker_node.url)
+    connection = to(node.url)
+    async with running(connection, sessions.work):
+        broker = RabbitBroker(await Publisher.open(await sessions.next()))
+        await asyncio.to_thread(node.control, "set_vm_memory_high_watermark", "absolute", "1")
+        try:
+            publishing = asyncio.create_task(broker.publish("email.accepted", b"{}", "1"))
+            await until(lambda: connection.blocked)
+            assert up(connection)
+            assert not publishing.done()
+        finally:
+            await asyncio.to_thread(node.control, "set_vm_memory_high_watermark", "0.4")
+        await until(lambda: not connection.blocked)
+        async with asyncio.timeout(SECONDS):
+            await publishing
+
+
+async def test_everything_survives_the_broker_killed_and_restarted(node: PrivateBroker) -> None:
+    sessions = Sessions()
+    connection = to(node.url)
     async with running(connection, sessions.work):
         session = await sessions.next()
         broker = RabbitBroker(await Publisher.open(session))
         await broker.publish("email.send", b"waiting", "1")
-        await broker.publish("email.accepted", b"status", "2")
+        await broker.publish("email.received", b"event", "2")
         inbox = Inbox()
         consuming = asyncio.create_task(consume(session, inbox.take, prefetch=5, bulk_prefetch=5))
         delivery = await inbox.next()
         await broker.park(delivery, 1, {"x-attempts": 7})
-        await asyncio.to_thread(broker_node.kill)
+        await asyncio.to_thread(node.kill)
         await until(lambda: not up(connection))
         consuming.cancel()
         await asyncio.gather(consuming, return_exceptions=True)
-        await asyncio.to_thread(broker_node.restart)
+        await asyncio.to_thread(node.restart)
 
         session = await sessions.next()
         inbox = Inbox()
@@ -283,8 +311,8 @@ async def test_everything_survives_the_broker_killed_and_restarted(broker_node: 
         came = [await inbox.next(), await inbox.next()]
         assert [each.body for each in came] == [b"waiting", b"waiting"], "neither the message nor its parked copy"
         assert {each.headers.get("x-attempts") for each in came} == {None, 7}
-        async with watching(broker_node.url) as queues:
-            assert (await queues.get(topology.STATUS)).body == b"status"
+        async with watching(node.url) as queues:
+            assert (await queues.get(topology.INBOUND)).body == b"event"
         connection.stop()
         await consuming
 

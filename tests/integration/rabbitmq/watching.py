@@ -91,10 +91,10 @@ class Queues:
         declared = await self.channel.declare_queue(queue, passive=True)
         return declared.declaration_result.message_count or 0
 
-    async def consumed(self, queue: str) -> None:
-        """Wait until somebody consumes the queue."""
+    async def consumers(self, queue: str, count: int) -> None:
+        """Wait until so many consume the queue."""
         async with asyncio.timeout(SECONDS):
-            while not (await self.channel.declare_queue(queue, passive=True)).declaration_result.consumer_count:  # noqa: ASYNC110 - likewise
+            while (await self.channel.declare_queue(queue, passive=True)).declaration_result.consumer_count != count:  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(0.02)
 
     async def reach(self, queue: str, count: int) -> None:
