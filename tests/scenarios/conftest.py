@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from scripts.fleet import Fleet
-from tests.conftest import GIVEN_URL, _remove_topology
+from tests.conftest import _remove_topology
 
 
 class StartFleet(Protocol):
@@ -35,8 +35,7 @@ async def module_amqp_url(_amqp_urls: Iterator[str]) -> AsyncIterator[str]:
     url = next(_amqp_urls)
     await _remove_topology(url)
     yield url
-    if GIVEN_URL:
-        await _remove_topology(url)
+    await _remove_topology(url)
 
 
 async def assert_each_once(fleet: Fleet, count: int) -> None:
