@@ -129,7 +129,8 @@ class PrivateBroker:
         command = [str(SERVER.with_name("rabbitmqctl")), "--node", self._name, *arguments]
         done = subprocess.run(command, env=self._environment(), capture_output=True, text=True, check=False)
         if done.returncode:
-            raise BrokerError(f"rabbitmqctl {arguments[0]}: {done.stdout.strip()} {done.stderr.strip()}")
+            told = f"{done.stdout.strip()} {done.stderr.strip()}"
+            raise BrokerError(f"rabbitmqctl {arguments[0]}: {told} {self._last_output()}")
         return done.stdout
 
     @property
@@ -182,15 +183,10 @@ class PrivateBroker:
             raise BrokerError(f"epmd: {error} Its port {self._epmd_port} may be in use.") from error
 
     def _start_node(self) -> None:
-        log = self.directory / "log" / f"{self._name}.log"
-        seen = log.stat().st_size if log.exists() else 0
-
-        def complete() -> bool:  # the AMQP listener alone is up before others are
-            return log.exists() and b"startup complete" in log.read_bytes()[seen:]
-
         self._node = self._spawn([str(SERVER)])
         # The protocol header of AMQP 0-9-1; a node that is ready answers with a method frame (type 1).
-        self._wait_for(self._node, lambda: complete() and _answers(self._port, b"AMQP\x00\x00\x09\x01", b"\x01"))
+        self._wait_for(self._node, lambda: _answers(self._port, b"AMQP\x00\x00\x09\x01", b"\x01"))
+        self.control("await_startup")  # this listener is the first of what may still fail
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         # --pdeathsig: whatever becomes of us, the node does not outlive us.

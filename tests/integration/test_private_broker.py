@@ -6,8 +6,12 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from scripts import private_broker
+from scripts.private_broker import SERVER, BrokerError, PrivateBroker
+
+pytestmark = pytest.mark.skipif(not SERVER.exists(), reason="RabbitMQ is not installed")
 
 SECONDS = 60
 SAY = "import os, sys; print(os.environ['MAILROUTER_AMQP_URL'], flush=True); "
@@ -50,3 +54,8 @@ def test_it_does_not_outlive_who_started_it(tmp_path: Path) -> None:
         process.kill()
         process.communicate()  # ends the command, which waits for us
         assert psutil.wait_procs(helpers, timeout=SECONDS)[1] == []
+
+
+def test_why_it_cannot_start_is_told() -> None:
+    with pytest.raises(BrokerError, match=r"RabbitMQ ended while starting.*It said"):
+        PrivateBroker(config="this is no configuration").start()

@@ -11,6 +11,7 @@ import pytest
 from scripts.private_broker import PrivateBroker
 from tests.integration.rabbitmq.watching import SECONDS, Inbox, Queues
 from tests.integration.rabbitmq.wire import wired
+from tests.node import started
 from worker.clock import SystemClock
 from worker.events.broker import Unconfirmed
 from worker.rabbitmq import topology
@@ -261,12 +262,8 @@ async def test_a_queue_that_is_a_different_one_is_told(amqp_url: str) -> None:
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[PrivateBroker]:
-    broker = PrivateBroker()
-    broker.start()
-    try:
+    with started() as broker:
         yield broker
-    finally:
-        broker.stop()
 
 
 async def test_a_broker_short_of_memory_is_noticed_and_waited_for(node: PrivateBroker) -> None:

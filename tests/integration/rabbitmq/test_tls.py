@@ -1,6 +1,5 @@
 """TLS and signing in by certificate (SASL EXTERNAL), with a real broker."""
 
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from scripts.private_broker import PrivateBroker, free_ports
+from scripts.private_broker import free_ports
+from tests.node import started
 from worker.rabbitmq.address import BrokerAddress, Unavailable
 from worker.rabbitmq.broker import Publisher, RabbitBroker
 from worker.rabbitmq.connection import connect
@@ -38,7 +38,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         client = ca.issue_cert(f"{name}.example", common_name=name)
         client.private_key_and_cert_chain_pem.write_to_path(files / f"{name}.pem")
     (port,) = free_ports(1)
-    broker = PrivateBroker(
+    node = started(
         plugins=["rabbitmq_auth_mechanism_ssl"],
         config=f"""
             listeners.ssl.1 = 127.0.0.1:{port}
@@ -52,13 +52,10 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
             ssl_cert_login_from = common_name
         """,
     )
-    broker.start()
-    try:
+    with node as broker:
         broker.control("add_user", "worker", "unused")
         broker.control("set_permissions", "worker", ".*", ".*", ".*")
         yield Secured(port, files)
-    finally:
-        broker.stop()
 
 
 @pytest.mark.parametrize(
@@ -96,10 +93,3 @@ async def test_plain_amqp_to_a_tls_port_is_told(secured: Secured) -> None:
     with pytest.raises(Unavailable, match=r"does not answer in AMQP 0-9-1\. Remedy: check .*amqps://"):
         async with connect(BrokerAddress.parse(f"amqp://127.0.0.1:{secured.port}/"), name="test"):
             pass
-
-
-def test_the_start_of_a_broker_that_cannot_start_is_told() -> None:
-    broker = PrivateBroker(config="this is no configuration")
-    with pytest.raises(Exception, match=r"RabbitMQ ended while starting.*It said"):
-        broker.start()
-    assert subprocess.run(["pgrep", "-f", str(broker.port)], check=False, capture_output=True).stdout == b""
