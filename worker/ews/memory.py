@@ -30,7 +30,7 @@ class SentRows:
     """What one look read of Sent Items: its rows from `bound` on, by id, and how many rows the folder had."""
 
     rows: Mapping[str, Row]
-    total: int
+    total: int | None
     bound: datetime
 
     def within(self, bound: datetime) -> set[str]:
@@ -57,7 +57,7 @@ class SentMemory:
         if self._last is None or sent.bound == floor:
             return None
         new = sent.within(self._last.bound) - self._last.rows.keys()
-        if sent.total - self._last.total == len(new):
+        if sent.total is not None and self._last.total is not None and sent.total - self._last.total == len(new):
             return None
         return max(floor, sent.bound - ALLOWANCE)
 

@@ -31,7 +31,7 @@ class Seen:
     """What was read of one folder: rows by id, of one read twice the later state; and how many rows it had at last."""
 
     rows: dict[str, Row] = field(default_factory=dict)
-    total: int = 0
+    total: int | None = 0
 
 
 NEXT_PAGE_ROWS: Final = 500

@@ -18,6 +18,7 @@ class Folders:
     asked: list[tuple[tuple[Folder, ...], int, int]] = field(default_factory=list)
     rows_read: int = 0
     limit: int = 1000
+    tells_totals: bool = True
     seconds: float = 0.0
     _serial: int = 0
 
@@ -30,7 +31,11 @@ class Folders:
             shown = rows[offset : offset + min(size, self.limit)]
             self.rows_read += len(shown)
             last = offset + len(shown) >= len(rows)
-            pages.append(Page(tuple(self._shown(row) for row in shown), last=last, total=len(rows)))
+            pages.append(
+                Page(
+                    tuple(self._shown(row) for row in shown), last=last, total=len(rows) if self.tells_totals else None
+                )
+            )
         return pages
 
     def put(self, folder: Folder, stamp: str = "", *, submitted: bool = False) -> Row:

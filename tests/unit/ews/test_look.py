@@ -179,9 +179,10 @@ async def test_an_older_request_reads_further_back_than_the_memory_reaches() -> 
     assert (await seen(mine, "old", floor=NOON)).of(Stamp("old")).has_left
 
 
+@pytest.mark.parametrize("tells_totals", [True, False])
 @pytest.mark.parametrize("step", [-1.0, -30.0, -ALLOWANCE.total_seconds() + 40])
-async def test_a_clock_that_steps_back_hides_nothing(step: float) -> None:
-    folders = Folders()
+async def test_a_clock_that_steps_back_hides_nothing(step: float, *, tells_totals: bool) -> None:
+    folders = Folders(tells_totals=tells_totals)
     mine = looker(folders)
     await send_through(folders, mine, 20)
     folders.step_clock(step)

@@ -49,11 +49,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One folder's part of an answer. `last` says that nothing follows; `total` is how many rows the folder has."""
+    """One folder's part of an answer. `last` says that nothing follows; `total` is how many rows the folder has, None where
+    the server does not say.
+    """
 
     rows: tuple[Row, ...]
     last: bool
-    total: int
+    total: int | None
 
 
 class _Templates(NamedTuple):
@@ -107,7 +109,7 @@ def page(message: ResponseMessage) -> Page | None:
     if root is None:
         return None
     last, total, items = root.get("IncludesLastItemInRange"), root.get("TotalItemsInView", ""), root.find(_ITEMS)
-    if last is None or not total.isdecimal() or (items is None and last not in _TRUE):
+    if last is None or (items is None and last not in _TRUE):
         return None
     rows: list[Row] = []
     for item in () if items is None else items:
@@ -115,7 +117,7 @@ def page(message: ResponseMessage) -> Page | None:
         if row is None:
             return None
         rows.append(row)
-    return Page(tuple(rows), last in _TRUE, int(total))
+    return Page(tuple(rows), last in _TRUE, int(total) if total.isdecimal() else None)
 
 
 def _row(item: etree._Element) -> Row | None:
