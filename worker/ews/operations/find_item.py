@@ -49,8 +49,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One folder's part of an answer. `last` says that nothing follows; `total` is how many rows the folder has, None where
-    the server does not say.
+    """One folder's part of an answer. `last` says that nothing follows; `total` is how many rows the folder has, None
+    where the server does not say.
     """
 
     rows: tuple[Row, ...]
