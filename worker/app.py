@@ -24,7 +24,7 @@ from worker.rabbitmq.broker import Publisher, RabbitBroker
 from worker.rabbitmq.connection import BrokerConnection, Session
 from worker.rabbitmq.consumer import consume
 from worker.service import serve, stop_on_signals
-from worker.settings import Settings
+from worker.settings import ConfigurationError, Settings
 
 _log = structlog.get_logger("worker")
 
@@ -34,7 +34,7 @@ async def run_worker(settings: Settings) -> None:
     stopping = stop_on_signals()
     clock = SystemClock()
     directory = load(settings.profiles)
-    key = settings.correlation_key.resolve().encode() if settings.correlation_key else None
+    key = _correlation_key(settings)
     connection = BrokerConnection(BrokerAddress.parse(settings.amqp_url), clock, name=worker_name())
     _tell_start(settings, directory)
 
@@ -127,6 +127,13 @@ def endpoint(directory: Directory, mailbox: WorkingMailbox, settings: Settings) 
 def worker_name() -> str:
     """What this process is called, in the broker's list of connections and among the fleet."""
     return f"mailrouter {__version__} {socket.gethostname()} {os.getpid()}"
+
+
+def _correlation_key(settings: Settings) -> bytes | None:
+    try:
+        return settings.correlation_key.resolve().encode() if settings.correlation_key else None
+    except ConfigurationError as error:
+        raise ConfigurationError(*(f"MAILROUTER_CORRELATION_KEY: {fault}" for fault in error.faults)) from None
 
 
 def _observe(profile: str, operation: str, result: str, seconds: float) -> None:

@@ -63,8 +63,8 @@ class Settings(BaseModel):
         str,
         Field(
             pattern=r"^amqps?://",
-            description="The broker; one CRM organisation is one vhost. amqps:// takes cafile=, certfile=, keyfile= "
-            "and auth=external (sign in by the client certificate) as query parameters.",
+            description="The broker, amqp://USER:PASSWORD@HOST:PORT/VHOST; one CRM organisation is one vhost. amqps:// takes "
+            "cafile=, certfile=, keyfile= and auth=external (sign in by the client certificate) as query parameters.",
         ),
     ] = "amqp://guest:guest@127.0.0.1:5672/"
     profiles: Annotated[Path, Field(description="The profiles file.")] = Path("profiles.toml")
@@ -134,11 +134,13 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise ConfigurationError(
                 *(
-                    f"{cls.variable(str(fault['loc'][0]))}: {_spoken(fault['msg'])}"
+                    f"{cls.variable(field)}: {_spoken(fault['msg'])}. Meaning: {cls.model_fields[field].description}"
                     for fault in error.errors(include_input=False)
+                    for field in [str(fault["loc"][0])]
                 )
             ) from None
 
 
 def _spoken(message: str) -> str:
-    return message.removeprefix("Value error, ")
+    """Pydantic's sentence; of a pattern, which is not for people, only that the text does not fit."""
+    return "is not of the right form" if "pattern" in message else message.removeprefix("Value error, ")

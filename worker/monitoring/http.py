@@ -1,12 +1,16 @@
 """/metrics for Prometheus, /healthz (the event loop answers), /readyz (it can do its work)."""
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Final
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from worker.settings import ConfigurationError
+
+_HIGHEST_PORT: Final = 65535
 
 Ready = Callable[[], Mapping[str, bool]]
 """What must be so for the worker to do its work, by name, and whether it is."""
@@ -22,14 +26,17 @@ async def serve_http(address: str, registry: CollectorRegistry, ready: Ready) ->
         yield ""
         return
     host, _, port = address.rpartition(":")
+    if int(port) > _HIGHEST_PORT:  # uvloop would take another one
+        raise ConfigurationError(f"MAILROUTER_HTTP: {address}: there is no port {port}; the highest is {_HIGHEST_PORT}")
     runner = web.AppRunner(_app(registry, ready), access_log=None)
     await runner.setup()
     try:
         try:
             await web.TCPSite(runner, host.strip("[]"), int(port)).start()
         except OSError as error:
+            cause = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
             raise ConfigurationError(
-                f"MAILROUTER_HTTP: {address} cannot be listened on: {error.strerror}; "
+                f"MAILROUTER_HTTP: {address} cannot be listened on: {cause}; "
                 "give another address, one per worker of a machine, or 'off'"
             ) from None
         bound_host, bound_port = runner.addresses[0][:2]
