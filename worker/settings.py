@@ -64,7 +64,8 @@ class Settings(BaseModel):
         Field(
             pattern=r"^amqps?://",
             description="The broker, amqp://USER:PASSWORD@HOST:PORT/VHOST; one CRM organisation is one vhost. amqps:// "
-            "takes cafile=, certfile=, keyfile= and auth=external (sign in by the client certificate) as query parameters.",
+            "takes cafile=, certfile=, keyfile= and auth=external (sign in by the client certificate) as query "
+            "parameters.",
         ),
     ] = "amqp://guest:guest@127.0.0.1:5672/"
     profiles: Annotated[Path, Field(description="The profiles file.")] = Path("profiles.toml")
