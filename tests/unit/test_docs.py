@@ -229,6 +229,14 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in found}
 
 
+def test_dependencies_and_layers() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = {re.split("[<>=]", each)[0] for each in project["project"]["dependencies"]}
+    assert {row[0] for row in table("ARCHITECTURE.md", "Dependencies")} == wanted
+    layers = next(each["layers"] for each in project["tool"]["importlinter"]["contracts"] if each["type"] == "layers")
+    assert " > ".join(spans(section("ARCHITECTURE.md", "Layers"))[: len(layers)]) == " > ".join(layers)
+
+
 def test_version() -> None:
     assert f"crm_mail_router-{__version__}-py3-none-any.whl" in page(OPERATORS)
     assert f"Version {__version__}" in page("README.md")
