@@ -12,10 +12,11 @@ import logging
 import os
 import re
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Final
 
 import aio_pika
+import aiormq.abc
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import (
@@ -29,6 +30,7 @@ from aio_pika.exceptions import (
     ProbableAuthenticationError,
     ProtocolSyntaxError,
 )
+from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelAccessRefused
 
 from worker import metrics
@@ -53,6 +55,8 @@ LOST: Final = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)
 _CONNECTING: Final = re.compile(r"\[Errno (\d+)\] Connect call failed")
 _ERRNO: Final = re.compile(r"^\[Errno -?\d+\] ")
 
+Deliver = Callable[[DeliveredMessage], Coroutine[Any, Any, None]]
+
 _log = structlog.get_logger("broker")
 
 # What it reports as errors are lost connections; they are told here, in one line with the remedy.
@@ -67,6 +71,7 @@ class Session:
         self._connection = connection
         self.stopping = stopping
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._consumed: set[tuple[aiormq.abc.AbstractChannel, str]] = set()
         connection.close_callbacks.add(self._closed)
 
     async def channel(self, prefetch: int = 0) -> AbstractChannel:
@@ -81,6 +86,23 @@ class Session:
                 if prefetch:
                     await channel.set_qos(prefetch)
         return channel
+
+    async def consume(self, channel: aiormq.abc.AbstractChannel, queue: str, deliver: Deliver) -> str:
+        """Begin to consume; the consumer's tag. Raises one of `LOST`."""
+        self._consumed.add((channel, queue))
+        return await _begin(channel, queue, deliver)
+
+    async def flush(self) -> None:
+        """Return when the queues have taken every ack.
+
+        Acks have no answer. Of a burst of them, a channel of RabbitMQ sends a part to a quorum queue and keeps the rest
+        until the queue has taken that part; what it keeps is lost when the channel closes. Beginning and cancelling a
+        consumer goes the same way and is answered: once for the part that was sent, once for the rest.
+        """
+        for channel, queue in self._consumed:
+            await channel.basic_qos(prefetch_count=1)
+            for _ in range(2):
+                await channel.basic_cancel(await _begin(channel, queue, _ignore))
 
     def end(self, cause: str) -> None:
         """Give the session up: somebody found it of no use."""
@@ -197,11 +219,26 @@ async def connect(
     connection = await _opened(address, name)
     try:
         await _declared(connection, address)
-        yield Session(connection, stopping or asyncio.Event())
+        session = Session(connection, stopping or asyncio.Event())
+        yield session
+        if not session.lost.done():
+            with contextlib.suppress(*LOST), closing_told():
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await session.flush()
     finally:
         with contextlib.suppress(*LOST):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await connection.close()
+
+
+async def _begin(channel: aiormq.abc.AbstractChannel, queue: str, deliver: Deliver) -> str:
+    begun = await channel.basic_consume(queue, deliver)
+    assert begun.consumer_tag is not None
+    return begun.consumer_tag
+
+
+async def _ignore(_message: DeliveredMessage) -> None:
+    """It goes back when the channel closes."""
 
 
 async def _opened(address: BrokerAddress, name: str) -> AbstractConnection:

@@ -103,9 +103,7 @@ async def _begin(session: Session, channel: AbstractChannel, queue: str, call: C
             call(Taken(message, channel, queue))
 
     channel.on_consumer_cancel_callbacks.add(lambda _: session.end(f"the broker has cancelled consuming {queue}"))
-    begun = await channel.basic_consume(queue, deliver)
-    assert begun.consumer_tag is not None
-    return begun.consumer_tag
+    return await session.consume(channel, queue, deliver)
 
 
 def _call(calls: asyncio.TaskGroup, take: Take, delivery: Taken) -> None:

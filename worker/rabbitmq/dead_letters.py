@@ -143,8 +143,7 @@ class DeadLetters:
         arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
         while remaining > 0:
             with closing_told():
-                consumer = await channel.basic_consume(DEAD, arrived.put)
-            assert consumer.consumer_tag is not None
+                consumer = await self._session.consume(channel, DEAD, arrived.put)
             for _ in range(min(WINDOW, remaining)):
                 message = await self._next(arrived)
                 if message is None:
@@ -152,7 +151,7 @@ class DeadLetters:
                 remaining -= 1
                 yield Taken(message, channel, DEAD)
             with closing_told():
-                await channel.basic_cancel(consumer.consumer_tag)
+                await channel.basic_cancel(consumer)
             while remaining > 0 and not arrived.empty():  # what came in place of acked ones
                 remaining -= 1
                 yield Taken(arrived.get_nowait(), channel, DEAD)

@@ -150,6 +150,35 @@ async def test_a_publish_on_a_wire_that_is_cut_is_unconfirmed(amqp_url: str) -> 
             await broker.publish("email.accepted", b"{}", "later")
 
 
+async def test_a_wire_that_carries_nothing_any_more_is_noticed(amqp_url: str) -> None:
+    """Nobody closes such a connection: only the heartbeat tells. It takes three of them."""
+    sessions = Sessions()
+    async with wired(amqp_url) as (wire, url), running(to(f"{url}?heartbeat=1"), sessions.work):
+        session = await sessions.next()
+        broker = RabbitBroker(await Publisher.open(session))
+        wire.freeze()
+        with pytest.raises(Unconfirmed):
+            await broker.publish("email.accepted", b"{}", "1")
+        await until(session.lost.done)
+        wire.thaw()
+        await sessions.next()
+
+
+async def test_a_burst_of_acks_right_before_the_end_is_not_lost(amqp_url: str) -> None:
+    inbox = Inbox()
+    async with watching(amqp_url) as queues:
+        async with connect(BrokerAddress.parse(amqp_url), name="test") as session:
+            for number in range(1000):
+                await queues.put(topology.OUTBOUND, aio_pika.Message(str(number).encode(), delivery_mode=2))
+            consuming = asyncio.create_task(consume(session, inbox.take, prefetch=1000, bulk_prefetch=5))
+            deliveries = [await inbox.next() for _ in range(1000)]
+            session.stopping.set()
+            await consuming
+            await asyncio.gather(*(delivery.ack() for delivery in deliveries))
+        await queues.consumers(topology.OUTBOUND, 0)
+        assert await queues.count(topology.OUTBOUND) == 0
+
+
 async def test_a_broker_that_comes_later_is_waited_for(amqp_url: str) -> None:
     sessions = Sessions()
     clock = ImpatientClock()

@@ -8,6 +8,7 @@ import aio_pika
 import pytest
 
 from tests.integration.rabbitmq.watching import Queues
+from worker.events.broker import Unconfirmed
 from worker.outbound.history import History
 from worker.rabbitmq import topology
 from worker.rabbitmq.address import BrokerAddress
@@ -104,6 +105,15 @@ async def test_some_are_put_back_and_the_others_stay(queues: Queues, new_session
     assert (tally.done, tally.missing) == (2, {"nobody"})
     await queues.reach(topology.OUTBOUND, 2)
     await queues.reach(topology.DEAD, 2 * WINDOW + 8)
+
+
+async def test_what_the_broker_does_not_take_back_stays(queues: Queues, new_session: NewSession) -> None:
+    await bury(queues, 5)
+    async with new_session() as session:
+        await queues.channel.queue_delete(topology.OUTBOUND)
+        with pytest.raises(Unconfirmed, match="leads to no queue"):
+            await DeadLetters(session).replay(None, nothing)
+    await queues.reach(topology.DEAD, 5)
 
 
 async def test_what_came_from_nowhere_stays(queues: Queues, new_session: NewSession) -> None:
