@@ -22,12 +22,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from scripts.fleet import Fleet
+from scripts.given_broker import queue_in_use, remove_topology
 from scripts.samples import DOMAIN, event
 
 EVENTS = 200
 LIMIT_SECONDS = 120
 HANDFUL = 5
-STATES = ("accepted", "deferred", "failed", "unresolved")
+STATES = {"accepted": "", "deferred": " on their way", "failed": "", "unresolved": ""}
 
 TROUBLES = {
     20: ("busy-once", "Exchange is busy once: deferred, then accepted"),
@@ -101,16 +102,15 @@ async def summary(fleet: Fleet, show: Show, console: Console) -> bool:
     table.add_row(
         "mails that left Exchange", f"{stats['mails']}, none of them twice" if not stats["doubled"] else "DOUBLED"
     )
-    for state in STATES:
-        table.add_row(f"e-mails {state}", str(fleet.reached[state]))
+    for state, text in STATES.items():
+        table.add_row(f"e-mails {state}{text}", str(fleet.reached[state]))
     table.add_row("from publish to accepted", f"p50 {steps[9]:.2f} s, p95 {steps[18]:.2f} s")
     console.print(table)
     console.print("Ordered trouble, and what became of it:")
     for number, (_, text) in TROUBLES.items():
         console.print(f"  mail-{number:06d}  {_course(fleet, number):<22} {text}", soft_wrap=True)
-    console.print(
-        f"  mail-{MALFORMED:06d}  {_course(fleet, MALFORMED):<22} the event has no subject: kept as a dead letter"
-    )
+    text = "the event has no subject: failed, and kept as a dead letter"
+    console.print(f"  mail-{MALFORMED:06d}  {_course(fleet, MALFORMED):<22} {text}", soft_wrap=True)
     expected = EVENTS - 2
     return bool(stats["mails"] == expected == fleet.reached["accepted"] and not stats["doubled"])
 
@@ -127,16 +127,20 @@ def where(fleet: Fleet) -> Table:
     for number, worker in fleet.running.items():
         table.add_row(f"worker {number}", f"{worker.http}/metrics")
     table.add_row("profiles and logs", str(fleet.directory))
-    table.add_row("dead letters", f"MAILROUTER_AMQP_URL={fleet.broker_url} .venv/bin/mailrouter dead list")
     return table
 
 
 async def demo(*, keep: bool) -> bool:
     console = Console()
+    given = os.environ.get("MAILROUTER_AMQP_URL", "")
     async with AsyncExitStack() as stack:
+        if given:
+            if used := await queue_in_use(given):
+                raise click.ClickException(f"MAILROUTER_AMQP_URL: {used} is in use; give the demo a vhost of its own.")
+            stack.push_async_callback(remove_topology, given)
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailrouter-demo-")))
         console.print("Starting RabbitMQ, the sandbox Exchange and two workers …")
-        fleet = await stack.enter_async_context(Fleet(directory, broker_url=os.environ.get("MAILROUTER_AMQP_URL", "")))
+        fleet = await stack.enter_async_context(Fleet(directory, broker_url=given))
         await stack.enter_async_context(fleet.listening())
         show = Show(fleet, console)
         console.print(f"Publishing {EVENTS} events, as a CRM would.\n")
@@ -145,6 +149,8 @@ async def demo(*, keep: bool) -> bool:
         console.print("Next: README.md; docs/crm-developers.md, docs/operators.md, docs/exchange-administrators.md.")
         if keep:
             console.print(where(fleet))
+            command = f"MAILROUTER_AMQP_URL={fleet.broker_url} .venv/bin/mailrouter dead list"
+            console.print(f"The dead letter: {command}", soft_wrap=True)
             console.print("Running until you press Ctrl-C.")
             await _interrupted()
     return good

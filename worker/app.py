@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Final
 
 import structlog
 
@@ -27,6 +28,9 @@ from worker.service import serve, stop_on_signals
 from worker.settings import ConfigurationError, Settings
 
 _log = structlog.get_logger("worker")
+
+WITHOUT_EFFECT: Final = frozenset({"messages_per_minute", "max_concurrency", "max_message_bytes"})
+"""Keys of profiles that are checked, and that nothing heeds yet."""
 
 
 async def run_worker(settings: Settings) -> None:
@@ -152,9 +156,10 @@ def _tell_start(settings: Settings, directory: Directory) -> None:
         mailboxes=len(directory.mailboxes),
     )
     if settings.correlation_key is None:
-        _log.warning(
-            "no MAILROUTER_CORRELATION_KEY: replies are correlated, but nothing proves that an id in them is ours"
-        )
+        _log.warning("no MAILROUTER_CORRELATION_KEY: nothing will prove that a reply's Message-ID is one of ours")
     for profile in directory.profiles.values():
+        idle = sorted(WITHOUT_EFFECT & profile.model_fields_set)
+        if profile.direction == "incoming" or idle:
+            _log.warning("of no effect in this version", profile=profile.name, keys=idle or ["direction"])
         if profile.location.startswith("http://"):
             _log.warning("clear text without TLS, on a loopback address only", profile=profile.name)

@@ -16,7 +16,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 outbound_total: Final = Counter(
     "mailrouter_outbound",
-    "Send requests settled, by outcome: accepted, deferred, failed, unresolved, invalid, parked.",
+    "Send requests settled, by outcome: accepted, deferred, failed, unresolved, invalid, parked, abandoned, unsettled.",
     ("outcome", "profile"),
     registry=REGISTRY,
 )

@@ -10,11 +10,15 @@ _log = structlog.get_logger("service")
 
 
 def stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set. Only the first one of each counts: stopping is bounded anyway."""
+    """An event that SIGTERM and SIGINT set. Only the first one of each counts: stopping is bounded anyway.
+
+    SIGHUP, which would end the process at once, does nothing but say so.
+    """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, _log.warning, "SIGHUP has no effect: profiles are read at the start")
     return stopping
 
 

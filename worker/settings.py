@@ -97,7 +97,7 @@ class Settings(BaseModel):
     concurrency: Annotated[
         int,
         Field(ge=1, le=200, description="Mailboxes of one profile sent from at once, per worker; campaigns apart."),
-    ] = 16
+    ] = 10
     shutdown_seconds: Annotated[
         float, Field(ge=0, le=600, description="How long work under way may take to end after SIGTERM.")
     ] = 20.0

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from scripts.fleet import Fleet
-from tests.conftest import _remove_topology
+from scripts.given_broker import remove_topology
 
 
 class StartFleet(Protocol):
@@ -33,9 +33,9 @@ async def start_fleet(tmp_path: Path, amqp_url: str) -> AsyncIterator[StartFleet
 async def module_amqp_url(_amqp_urls: Iterator[str]) -> AsyncIterator[str]:
     """As `amqp_url`, for the tests of one file together."""
     url = next(_amqp_urls)
-    await _remove_topology(url)
+    await remove_topology(url)
     yield url
-    await _remove_topology(url)
+    await remove_topology(url)
 
 
 async def assert_each_once(fleet: Fleet, count: int) -> None:

@@ -84,7 +84,7 @@ def _event(
         "retry_at": rfc3339(retry_at) if retry_at else "",
         "reason": _reason(reason) if reason else "",
     }
-    event_id = _id(state, subject)
+    event_id = _id(state, subject, reason)
     event: dict[str, object] = {
         "specversion": "1.0",
         "id": event_id,
@@ -99,13 +99,14 @@ def _event(
     return StatusEvent(f"email.{state}", event_id, orjson.dumps(_known(event)))
 
 
-def _id(state: str, subject: Subject) -> str:
+def _id(state: str, subject: Subject, reason: Reason | None) -> str:
     """The same for the same news however often it is published, so that a consumer can drop repeats.
 
-    The e-mail's id is in it for invalid events, of whose source and id nothing may be known.
+    Another reason is other news, except where a request has but one end of the kind. The e-mail's id is in it for
+    invalid events, of whose source and id nothing may be known.
     """
-    attempt = 0 if state in _ONCE else subject.attempt
-    parts = (subject.source, subject.event_id, subject.email_id, state, attempt)
+    which: tuple[object, ...] = (0,) if state in _ONCE else (subject.attempt, reason.code if reason else "")
+    parts = (subject.source, subject.event_id, subject.email_id, state, *which)
     return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:32]
 
 

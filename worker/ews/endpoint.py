@@ -1,9 +1,9 @@
 """How one server is reached, and as whom: all that this package needs to know of a profile."""
 
-import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from worker.profiles.model import is_loopback
 from worker.settings import SecretReference
 
 
@@ -42,10 +42,4 @@ class Endpoint:
     def guards_secrets(self) -> bool:
         """Whether a password may be sent there as it is: over TLS, or without leaving this machine."""
         parts = urlsplit(self.url)
-        if parts.scheme == "https":
-            return True
-        host = parts.hostname or ""
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return host == "localhost"
+        return parts.scheme == "https" or is_loopback(parts.hostname or "")

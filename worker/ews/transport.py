@@ -15,6 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from worker.clock import Clock
+from worker.profiles.model import is_loopback
 
 MAX_ANSWER_BYTES: Final = 16 * 2**20
 _CHUNK_BYTES: Final = 256 * 2**10
@@ -162,8 +163,11 @@ def _tls(ca_file: str | None) -> ssl.SSLContext:
 
 
 def _proxy_for(url: str) -> str | None:
-    """The proxy the environment names. Asked once: aiohttp would ask again, and read ~/.netrc, for every request."""
+    """The proxy the environment names, none for this machine itself: what goes there may be in clear text.
+
+    Asked once: aiohttp would ask again, and read ~/.netrc, for every request.
+    """
     parts = urlsplit(url)
-    if parts.hostname is None or proxy_bypass(parts.hostname):
+    if parts.hostname is None or is_loopback(parts.hostname) or proxy_bypass(parts.hostname):
         return None
     return getproxies().get(parts.scheme)

@@ -9,6 +9,7 @@ between, the message stays unacked until the broker has confirmed what became of
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
 
@@ -27,6 +28,9 @@ from worker.outbound.settle import Settlement
 from worker.profiles.directory import Directory, Route
 
 _log = structlog.get_logger("outbound")
+
+LATEST: Final = timedelta(hours=1)
+"""What was ordered for the very end of the horizon is still taken up, so long after its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,8 @@ class Outbound:
         route = self._directory.outgoing(request.sender.address)
         if isinstance(route, Reason):
             entry = self._entry(delivery, request, None, now)
-            await self._settle(entry, Unresolved(route) if entry.doubt else Rejected(route))
+            perhaps_sent = entry.doubt or delivery.redelivered  # and nowhere to look for it
+            await self._settle(entry, Unresolved(route) if perhaps_sent else Rejected(route))
             return
         self._lanes.submit(route.working, self._entry(delivery, request, route, now))
 
@@ -138,7 +143,7 @@ class Outbound:
 
     def _verdict(self, request: SendRequest, history: History, now: datetime) -> Reason | None:
         """Why a request ends unsent from the outset; even then only after a look (rule 8)."""
-        if now - request.time > self._limits.horizon:
+        if now > max(request.time + self._limits.horizon, (request.send_after or request.time) + LATEST):
             return Reason(
                 "too-old",
                 Scope.MESSAGE,
@@ -150,7 +155,7 @@ class Outbound:
                 "attempts-exhausted",
                 Scope.MESSAGE,
                 f"given up after {history.attempts} attempts; the last one ended with {history.told}",
-                "see the deferrals before for the cause, then 'mailrouter dead replay'",
+                "see the deferrals before for the cause, then 'mailrouter dead replay ID'",
             )
         return None
 

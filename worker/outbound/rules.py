@@ -25,6 +25,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from worker.clock import rfc3339
 from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Scope, Unknown, Unresolved
 from worker.mail.transport import Drafted, DraftOutcome, SendOutcome, Sight
 from worker.outbound.entry import CLOCK_ALLOWANCE, Create, Done, Entry, LookFor, Retire, Send, Step, Waiting
@@ -94,7 +95,7 @@ def expiry(entry: Entry) -> Reason:
     return Reason(
         "expired",
         Scope.MESSAGE,
-        f"the mail could not be delivered before its expires_at, {entry.expires_at.isoformat()}",
+        f"the mail could not be delivered before its expires_at, {rfc3339(entry.expires_at)}",
         "send it again as a new event if it is still wanted; the deferrals before tell what held it up",
     )
 
@@ -124,9 +125,9 @@ def _nothing(entry: Entry) -> Step:
             Reason(
                 "draft-vanished",
                 Scope.MESSAGE,
-                f"a draft of this mail was made in {entry.mailbox}, and neither it nor a sent copy is there any more",
+                f"a draft of this mail of {entry.mailbox} was made, and neither it nor a sent copy is there any more",
                 "see in the mailbox (Deleted Items, Recoverable Items) and in the message trace whether it left; "
-                "'mailrouter dead replay' sends it anew, 'mailrouter dead drop' gives it up",
+                "'mailrouter dead replay ID' sends it anew, 'mailrouter dead drop ID' gives it up",
             )
         )
     )

@@ -32,7 +32,7 @@ BUG: Final = Reason(
     "internal-error",
     Scope.MESSAGE,
     "the worker could not handle this request: a defect of the worker",
-    "report it with the worker's log of this moment; 'mailrouter dead replay' tries it again",
+    "report it with the worker's log of this moment; 'mailrouter dead replay ID' tries it again",
 )
 
 

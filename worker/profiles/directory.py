@@ -41,7 +41,7 @@ class Directory:
                 Scope.MAILBOX,
                 f"no mailbox entry with an outgoing profile covers {address}",
                 f'add a [[mailbox]] with address = "{address}" and outgoing = "..." to the profiles file, then '
-                "'mailrouter dead replay'",
+                "restart the workers and 'mailrouter dead replay ID'",
             )
         profile = self.profiles[mailbox.outgoing]
         if profile.credentials == "user-specified" and not mailbox.allow_credentials:
@@ -49,7 +49,7 @@ class Directory:
                 "credentials-not-allowed",
                 Scope.MAILBOX,
                 f"{address} does not allow the router to use its credentials (allow_credentials = false)",
-                "allow it, or give the mailbox another outgoing profile, then 'mailrouter dead replay'",
+                "allow it or give the mailbox another profile, restart the workers and 'mailrouter dead replay ID'",
             )
         working = profile.username if profile.sends_from_account else address
         assert working is not None

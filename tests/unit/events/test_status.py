@@ -131,6 +131,13 @@ def test_what_is_said_of_each_attempt_has_an_id_for_each() -> None:
     assert same == {"accepted", "unresolved"}
 
 
+def test_another_reason_in_the_same_attempt_is_news() -> None:
+    other = of_each(SUBJECT, replace(REASON, code="ErrorSendAsDenied"))
+    same = {state for state in STATES if of_each(SUBJECT)[state].id == other[state].id}
+
+    assert same == {"accepted", "unresolved"}
+
+
 def test_times_are_written_in_utc() -> None:
     local = AT.astimezone(timezone(timedelta(hours=5, minutes=30)))
 
