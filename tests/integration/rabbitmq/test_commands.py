@@ -34,7 +34,7 @@ class Command:
     """`mailrouter` with this broker; never more than one line of anything Python says in it."""
 
     def __init__(self, url: str) -> None:
-        self._environment = {**os.environ, "MAILROUTER_AMQP_URL": url, "COLUMNS": "200"}
+        self._environment = {**os.environ, "MAILROUTER_AMQP_URL": url, "COLUMNS": "200", "TERM": "xterm"}
 
     async def start(self, *arguments: str, stderr: int = asyncio.subprocess.PIPE) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
