@@ -84,6 +84,7 @@ class OutboundFlow:
             horizon=timedelta(days=settings.horizon_days),
             max_attempts=settings.max_attempts,
             concurrency=settings.concurrency,
+            patience_seconds=settings.ews_timeout_seconds / 4,
         )
 
     async def work(self, session: Session) -> None:

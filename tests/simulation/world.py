@@ -22,7 +22,9 @@ from worker.outbound.pipeline import Limits, Outbound
 from worker.profiles.directory import Directory
 from worker.profiles.loader import parse
 
-LIMITS = Limits(max_event_bytes=1_000_000, horizon=timedelta(days=7), max_attempts=10, concurrency=4)
+LIMITS = Limits(
+    max_event_bytes=1_000_000, horizon=timedelta(days=7), max_attempts=10, concurrency=4, patience_seconds=15.0
+)
 SOURCE = "/crm/simulated"
 
 

@@ -1,7 +1,9 @@
 """Lanes: each working mailbox has one, and in it goes one batch at a time while the next collects.
 
-No timers: a batch is whatever waits when the one before is through. A quiet mailbox gets low latency that way, a busy
-one cheap batches. Campaign mail rides in batches and slots of its own, so that it never stands before other mail.
+A batch is whatever waits when the one before is through. A quiet mailbox gets low latency that way, a busy one cheap
+batches. Campaign mail rides in batches and slots of its own, so that it never stands before other mail. What waits
+behind a batch that Exchange does not answer goes back to the broker: a worker has so many mails in hand at once, and
+one mailbox that hangs must not take up all of that.
 """
 
 import asyncio
@@ -13,7 +15,7 @@ import structlog
 
 from worker.clock import Clock
 from worker.mail.address import same_mailbox
-from worker.mail.outcome import Deferred, Delivered, Scope, Unresolved
+from worker.mail.outcome import Deferred, Delivered, Reason, Scope, Unresolved
 from worker.mail.stamp import Stamp
 from worker.mail.transport import OutgoingMailbox, Transport, WorkingMailbox
 from worker.outbound.deliver import deliver, outcome_of
@@ -29,6 +31,13 @@ BATCH_BYTES: Final = 4 * 2**20
 IDLE_LANES: Final = 200
 """Quiet lanes kept for what their mailbox object remembers of Sent Items; dropping one costs a longer look."""
 
+_STUCK: Final = Reason(
+    "mailbox-slow",
+    Scope.MAILBOX,
+    "Exchange takes long over an earlier mail of this mailbox, or of others of its profile",
+    "nothing to do: it is tried again; if it goes on, see whether Exchange answers for this mailbox at all",
+)
+
 _log = structlog.get_logger("lanes")
 
 Settle = Callable[[Entry, Outcome], Coroutine[None, None, None]]
@@ -41,6 +50,7 @@ class _Lane:
         self.turn = asyncio.Lock()
         self.waiting: dict[bool, dict[Stamp, Entry]] = {False: {}, True: {}}
         self.running = {False: False, True: False}
+        self.stuck = False
         self.under_way: dict[Stamp, Entry] = {}
 
     def add(self, entry: Entry) -> None:
@@ -80,12 +90,14 @@ class Lanes:
         tasks: asyncio.TaskGroup,
         *,
         concurrency: int,
+        patience_seconds: float,
     ) -> None:
         self._transport = transport
         self._pauses = pauses
         self._clock = clock
         self._settle = settle
         self._tasks = tasks
+        self._patience_seconds = patience_seconds
         self._most = BATCH_MAILS
         self._under_way: set[asyncio.Task[None]] = set()
         self._lanes: OrderedDict[WorkingMailbox, _Lane] = OrderedDict()
@@ -100,6 +112,8 @@ class Lanes:
             self._forget_idle()
         self._lanes.move_to_end(working)
         lane.add(entry)
+        if lane.stuck:
+            self._give_back(lane)
         for bulk in (False, True):
             if lane.waiting[bulk] and not lane.running[bulk]:
                 lane.running[bulk] = True
@@ -122,13 +136,30 @@ class Lanes:
 
     async def _run(self, lane: _Lane, *, bulk: bool) -> None:
         while lane.waiting[bulk] and self._most:
-            async with self._slots[lane.working.profile, bulk], lane.turn:
-                batch = lane.take(bulk=bulk, most=self._most)
-                await self._deliver(lane, batch)
+            watch = self._tasks.create_task(self._watch(lane))
+            try:
+                async with self._slots[lane.working.profile, bulk], lane.turn:
+                    batch = lane.take(bulk=bulk, most=self._most)
+                    await self._deliver(lane, batch)
+            finally:
+                watch.cancel()
+            lane.stuck = False
             for entry in batch:
                 del lane.under_way[entry.stamp]
                 self._spawn(self._settle(entry, outcome_of(entry)))
         lane.running[bulk] = False
+
+    async def _watch(self, lane: _Lane) -> None:
+        """For one turn of a lane, until it is cancelled."""
+        await self._clock.sleep(self._patience_seconds)
+        lane.stuck = True
+        self._give_back(lane)
+
+    def _give_back(self, lane: _Lane) -> None:
+        for entries in lane.waiting.values():
+            for entry in entries.values():
+                self._spawn(self._settle(entry, Deferred(_STUCK)))
+            entries.clear()
 
     async def _deliver(self, lane: _Lane, batch: list[Entry]) -> None:
         asked = []

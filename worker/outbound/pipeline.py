@@ -39,6 +39,8 @@ class Limits:
     horizon: timedelta
     max_attempts: int
     concurrency: int
+    patience_seconds: float
+    """How long a lane may be without an answer before what waits in it is given back."""
 
 
 class Outbound:
@@ -62,7 +64,15 @@ class Outbound:
         self._key = correlation_key
         self._pauses = pauses or Pauses(clock)
         self._settlement = Settlement(broker, clock, max_attempts=limits.max_attempts, horizon=limits.horizon)
-        self._lanes = Lanes(transport, self._pauses, clock, self._settle, tasks, concurrency=limits.concurrency)
+        self._lanes = Lanes(
+            transport,
+            self._pauses,
+            clock,
+            self._settle,
+            tasks,
+            concurrency=limits.concurrency,
+            patience_seconds=limits.patience_seconds,
+        )
         self._in_progress = 0
 
     async def take(self, delivery: Delivery) -> None:

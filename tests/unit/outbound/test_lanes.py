@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from tests.unit.outbound.build import TROUBLE, entry
 from tests.unit.outbound.fakes import FakeDelivery, FakeTransport, Journal, StubClock
-from worker.mail.outcome import Deferred, Delivered, Unresolved
+from worker.mail.outcome import Deferred, Delivered, Scope, Unresolved
 from worker.mail.transport import WorkingMailbox
 from worker.outbound.entry import Entry, Outcome
 from worker.outbound.lanes import BATCH_MAILS, Lanes
@@ -16,8 +16,21 @@ ANNA = WorkingMailbox("P", "anna@contoso.example")
 BEA = WorkingMailbox("P", "bea@contoso.example")
 
 
+class PatientClock(StubClock):
+    """Who sleeps wakes when `passed` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passed = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        await self.passed.wait()
+        await super().sleep(seconds)
+
+
 class Yard:
     def __init__(self) -> None:
+        self.clock = PatientClock()
         self.journal = Journal()
         self.transport = FakeTransport(self.journal)
         self.settled: list[tuple[Entry, Outcome]] = []
@@ -26,8 +39,15 @@ class Yard:
     @asynccontextmanager
     async def open(self, concurrency: int = 4) -> AsyncIterator[Lanes]:
         async with asyncio.TaskGroup() as tasks:
-            clock = StubClock()
-            self.lanes = Lanes(self.transport, Pauses(clock), clock, self._settle, tasks, concurrency=concurrency)
+            self.lanes = Lanes(
+                self.transport,
+                Pauses(self.clock),
+                self.clock,
+                self._settle,
+                tasks,
+                concurrency=concurrency,
+                patience_seconds=15.0,
+            )
             yield self.lanes
 
     async def _settle(self, subject: Entry, outcome: Outcome) -> None:
@@ -160,6 +180,48 @@ async def test_after_a_bug_nothing_is_sent_without_a_look() -> None:
         yard.transport.outgoing(ANNA).draft_script = [RuntimeError("bug")]
         lanes.submit(ANNA, entry())
     assert yard.journal.kinds() == ["draft", "look", "draft", "look", "send"]
+
+
+async def test_what_waits_behind_a_mailbox_that_hangs_is_given_back() -> None:
+    yard = Yard()
+    async with yard.open() as lanes:
+        mailbox = yard.transport.outgoing(ANNA)
+        mailbox.gate.clear()
+        lanes.submit(ANNA, entry("hangs"))
+        await asyncio.sleep(0)
+        lanes.submit(ANNA, entry("behind"))
+        lanes.submit(ANNA, entry("campaign", bulk=True))
+        yard.clock.passed.set()
+        await asyncio.wait_for(yard.something_settled.wait(), 5)
+        lanes.submit(ANNA, entry("later"))
+        lanes.submit(ANNA, entry("hangs"))
+        yard.something_settled.clear()
+        await asyncio.wait_for(yard.something_settled.wait(), 5)
+        yard.clock.passed.clear()
+        mailbox.gate.set()
+    outcomes = {subject.event_id: outcome for subject, outcome in yard.settled}
+    assert isinstance(outcomes.pop("hangs"), Delivered)
+    assert outcomes.keys() == {"behind", "campaign", "later"}
+    for outcome in outcomes.values():
+        assert isinstance(outcome, Deferred)
+        assert outcome.reason.scope is Scope.MAILBOX
+
+
+async def test_a_mailbox_that_hung_goes_on_when_it_answers() -> None:
+    yard = Yard()
+    async with yard.open() as lanes:
+        yard.transport.outgoing(ANNA).gate.clear()
+        lanes.submit(ANNA, entry("hangs"))
+        lanes.submit(BEA, entry("other", mailbox=BEA.address))
+        await asyncio.wait_for(yard.something_settled.wait(), 5)
+        yard.clock.passed.set()
+        await asyncio.sleep(0)
+        yard.transport.outgoing(ANNA).gate.set()
+        yard.clock.passed.clear()
+        yard.something_settled.clear()
+        await asyncio.wait_for(yard.something_settled.wait(), 5)
+        lanes.submit(ANNA, entry("later"))
+    assert [type(outcome) for outcome in yard.outcomes()] == [Delivered] * 3
 
 
 async def test_draining_ends_what_is_under_way_and_begins_nothing() -> None:
