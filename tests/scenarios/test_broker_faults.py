@@ -1,6 +1,7 @@
 """The broker dies, cuts the line, is full: every request still ends as one mail and one accepted status."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import pytest_asyncio
 from scripts.fleet import STATUS_QUEUE, Fleet, eventually
 from scripts.private_broker import PrivateBroker
 from scripts.samples import event
+from worker.outbound.settle import GIVE_BACK_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -44,7 +46,7 @@ async def test_a_full_status_queue(fleet: Fleet) -> None:
     await asyncio.to_thread(
         _broker(fleet).control, "set_policy", "full", f"^{STATUS_QUEUE}$", policy, "--apply-to", "queues"
     )
-    events = _events("full")
+    events, began = _events("full"), time.monotonic()
     await fleet.publish(events)
 
     async def all_left() -> bool:
@@ -57,6 +59,7 @@ async def test_a_full_status_queue(fleet: Fleet) -> None:
     left = (await fleet.stats())["requests"]
     log_left = _unsettled(fleet)
     await eventually(refused_again, 30)
+    assert time.monotonic() - began >= 0.5 * GIVE_BACK_SECONDS, "a message was tried again at once"
     requests = (await fleet.stats())["requests"]
     assert (requests["CreateItem"], requests["SendItem"]) == (left["CreateItem"], left["SendItem"])
     assert requests["FindItem"] - left["FindItem"] <= _unsettled(fleet) - log_left + COUNT

@@ -228,10 +228,11 @@ def _others(prefix: str, count: int) -> list[dict[str, Any]]:
 
 
 def _course(fleet: Fleet, email_id: str) -> list[tuple[str, str, str]]:
-    """What was told of an e-mail: state, and the reason's code and scope."""
+    """What was told of an e-mail, repeats included: state, and the reason's code and scope."""
     return [
         (told["type"].split(".")[2], reason.get("code", ""), reason.get("scope", ""))
-        for told in fleet.about(email_id)
+        for told in fleet.statuses
+        if told["data"]["email_id"] == email_id
         for reason in [told["data"].get("reason", {})]
     ]
 
