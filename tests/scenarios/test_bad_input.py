@@ -39,6 +39,7 @@ def _bad_events() -> list[Bad]:
     ahead = {**request(EMAIL_ID), "time": rfc3339(datetime.now(UTC) + timedelta(hours=2))}
     events = [
         *(each for each in BAD if each.name != "time ahead"),  # that one is ahead of the unit tests' clock
+        Bad("bytes at both ends", b" \r\n{}\x00 \n", "", "not JSON", WITHOUT_AN_ID),
         Bad("time ahead", orjson.dumps(ahead), "time", "more than an hour ahead"),
         Bad("oversize", orjson.dumps(request("big", attachments=[big])), "", f"{MAX_EVENT_BYTES} bytes", WITHOUT_AN_ID),
     ]
