@@ -20,7 +20,7 @@ from tests.scenarios.requests import request
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 READY_SECONDS: Final = 3.0
-SHUTDOWN_SECONDS: Final = 2.0
+SHUTDOWN_SECONDS: Final = 1.0
 EXIT_SECONDS: Final = 1.5
 """How long the process may take besides, on a busy machine."""
 
