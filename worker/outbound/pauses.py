@@ -32,7 +32,11 @@ class Pauses:
         self._pauses: dict[WorkingMailbox | str, Pause] = {}
 
     def failed(self, mailbox: WorkingMailbox, failure: Deferred) -> None:
-        """Take note of a failure; one with scope message says nothing about anybody else."""
+        """Take note of a failure; one with scope message says nothing about anybody else.
+
+        `mailbox` is the sender's. Where an account sends for many from its own, a trouble with that one has the scope
+        of the profile.
+        """
         if not failure.reason.scope.beyond_message:
             return
         key = mailbox if failure.reason.scope is Scope.MAILBOX else mailbox.profile
