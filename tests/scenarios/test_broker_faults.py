@@ -63,7 +63,8 @@ async def test_a_full_status_queue(fleet: Fleet) -> None:
     requests = (await fleet.stats())["requests"]
     assert (requests["CreateItem"], requests["SendItem"]) == (left["CreateItem"], left["SendItem"])
     assert requests["FindItem"] - left["FindItem"] <= _unsettled(fleet) - log_left + COUNT
-    assert FULL <= await fleet.queue_length(STATUS_QUEUE) <= 2 * FULL
+    # A quorum queue takes what was under way when it became full, too: how many is RabbitMQ's affair.
+    assert FULL <= await fleet.queue_length(STATUS_QUEUE) < COUNT
     async with fleet.listening():
         await _assert_each_once(fleet, events)
 
