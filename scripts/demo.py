@@ -136,7 +136,7 @@ async def demo(*, keep: bool) -> bool:
     async with AsyncExitStack() as stack:
         if given:
             if used := await queue_in_use(given):
-                raise click.ClickException(f"MAILROUTER_AMQP_URL: {used} is in use; give the demo a vhost of its own.")
+                raise click.UsageError(f"MAILROUTER_AMQP_URL: {used} is in use; give the demo a vhost of its own.")
             stack.push_async_callback(remove_topology, given)
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailrouter-demo-")))
         console.print("Starting RabbitMQ, the sandbox Exchange and two workers …")

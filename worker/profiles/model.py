@@ -130,10 +130,6 @@ class Mailbox(_Table):
     username: Name | None = None
     password: SecretReference | None = None
 
-    @property
-    def whole_domain(self) -> bool:
-        return self.address.startswith("*@")
-
 
 def is_loopback(host: str) -> bool:
     try:
