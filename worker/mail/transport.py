@@ -1,4 +1,5 @@
-"""The port: what the outbound flow needs of a mail system. `worker/ews` implements it; others may follow.
+"""The port: what the outbound flow needs of a mail system. `worker/ews` implements it; others may follow. Its inbound
+half stands in `worker.mail.incoming`.
 
 Nothing of a protocol shows above this line. An implementation owes the flow what PROTOCOL rules rest on:
 
@@ -97,7 +98,9 @@ class OutgoingMailbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WorkingMailbox:
-    """Where one request's draft and sent copy live, and under which profile they are reached."""
+    """A mailbox that is worked in, and under which profile it is reached: where one request's draft and sent copy live,
+    or whose Inbox is read.
+    """
 
     profile: str
     address: str
