@@ -154,7 +154,7 @@ def _attachment(file: models.File) -> Attachment:
     return Attachment(
         name=file.name,
         content_type=file.content_type or "application/octet-stream",
-        content_base64=(file.content or "").encode("ascii"),
+        content=(file.content or "").encode("ascii"),
         content_id=file.content_id or "",
         inline=file.inline or False,
     )

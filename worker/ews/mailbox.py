@@ -14,7 +14,7 @@ from worker.ews.operations import create_item, find_item, retire, send_item
 from worker.ews.operations.find_item import Folder, Page
 from worker.ews.trouble import Trouble, of_draft, of_send
 from worker.mail.message import Message
-from worker.mail.outcome import Deferred, Delivered, Unknown
+from worker.mail.outcome import Deferred, Delivered, Rejected, Unknown
 from worker.mail.stamp import Stamp
 from worker.mail.transport import Draft, Drafted, DraftOutcome, Look, SendOutcome
 
@@ -72,6 +72,10 @@ class EwsMailbox:
         named = {message.stamp for message in messages} - self._nameless if self._exchange.takes_message_id else set()
         self._expect(messages, named)
         body = create_item.request(self._address, messages, named, impersonate=self._impersonate)
+        if sum(map(len, body)) > create_item.MAX_REQUEST_BYTES:
+            if len(messages) == 1:
+                return [Rejected(create_item.TOO_LARGE)]
+            return [outcome for message in messages for outcome in await self._draft([message])]
         answers = await self._exchange.call("CreateItem", self._address, body, len(messages))
         if isinstance(answers, Trouble):
             return [of_draft(answers)] * len(messages)

@@ -15,6 +15,7 @@ import zeep
 from lxml import etree
 
 from worker.events.schemas import schemas_path
+from worker.ews.upload import Upload
 
 SOAP: Final = "http://schemas.xmlsoap.org/soap/envelope/"
 MESSAGES: Final = "http://schemas.microsoft.com/exchange/services/2006/messages"
@@ -24,8 +25,8 @@ NAMESPACES: Final = {"s": SOAP, "m": MESSAGES, "t": TYPES}
 SERVER_VERSION: Final = "Exchange2013"
 """The oldest version whose CreateItem takes body and attachments together, and so what we ask every server to speak."""
 
-Filled = list[bytes]
-"""XML ready to go, in pieces: a large attachment is a piece of its own and is never copied."""
+Filled = list[bytes | Upload]
+"""XML ready to go, in pieces: a large attachment is a piece of its own, never copied or not even in memory."""
 Values = Mapping[str, bytes | Filled]
 
 _PLACE = re.compile(rb"\[\[(\w+)\]\]")

@@ -3,8 +3,10 @@
 A request is sent once. Nothing here retries, follows a redirect or keeps a cookie; bodies are bounded both ways.
 """
 
+import asyncio
+import contextlib
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
@@ -15,11 +17,14 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from worker.clock import Clock
+from worker.ews.upload import Upload
 from worker.profiles.model import is_loopback
 
 MAX_ANSWER_BYTES: Final = 16 * 2**20
 _CHUNK_BYTES: Final = 256 * 2**10
 _CONNECT_SECONDS: Final = 15.0
+_SLOWEST_BYTES_PER_SECOND: Final = 64 * 2**10
+"""A request that is taken more slowly than this is given up: 55 MB may take a quarter of an hour."""
 _CONNECTIONS: Final = 100
 """At once, for one session. How many requests are under way is the lanes' decision; this only bounds a mistake."""
 
@@ -61,7 +66,8 @@ class Wire:
         self._url = url
         self._clock = clock
         self._proxy = _proxy_for(url)
-        timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=min(_CONNECT_SECONDS, timeout_seconds))
+        self._timeout_seconds = timeout_seconds
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=min(_CONNECT_SECONDS, timeout_seconds))
         connector = aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=_tls(ca_file) if url.startswith("https:") else True)
         # Whether a connection was had is the line between "not done" and "perhaps done", so it is noted, not guessed.
         trace = aiohttp.TraceConfig()
@@ -72,20 +78,26 @@ class Wire:
             connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[trace]
         )
 
-    async def post(self, headers: Mapping[str, str], body: Sequence[bytes]) -> Answer | NoAnswer:
-        """Send one request; at most once."""
+    async def post(self, headers: Mapping[str, str], body: Sequence[bytes | Upload]) -> Answer | NoAnswer:
+        """Send one request; at most once. The time to answer begins anew with each portion the server takes."""
         state = SimpleNamespace(connected=False)
         size = sum(map(len, body))
-        data = b"".join(body) if size <= _CHUNK_BYTES else _chunks(body)
+        patience = asyncio.timeout(self._timeout_seconds)
+        in_memory = [piece for piece in body if isinstance(piece, bytes)]
+        small = size <= _CHUNK_BYTES and len(in_memory) == len(body)
+        data = b"".join(in_memory) if small else _chunks(body, self._prolonging(patience, size))
         try:
-            async with self._session.post(
-                self._url,
-                data=data,
-                headers={**headers, "Content-Length": str(size)},
-                allow_redirects=False,
-                proxy=self._proxy,
-                trace_request_ctx=state,
-            ) as response:
+            async with (
+                patience,
+                self._session.post(
+                    self._url,
+                    data=data,
+                    headers={**headers, "Content-Length": str(size)},
+                    allow_redirects=False,
+                    proxy=self._proxy,
+                    trace_request_ctx=state,
+                ) as response,
+            ):
                 text = await _bounded(response.content)
                 if text is None:
                     return NoAnswer("too-large", sent=True, text=f"the answer exceeds {MAX_ANSWER_BYTES} bytes")
@@ -96,6 +108,19 @@ class Wire:
 
     async def close(self) -> None:
         await self._session.close()
+
+    def _prolonging(self, patience: asyncio.Timeout, size: int) -> Callable[[], None]:
+        """What to call whenever a portion of a request of this size is handed over. There is an end to it all the same:
+        a server that takes the request in drops is not to be waited for all day.
+        """
+        now = asyncio.get_running_loop().time
+        latest = now() + self._timeout_seconds + size / _SLOWEST_BYTES_PER_SECOND
+
+        def prolong() -> None:
+            with contextlib.suppress(RuntimeError):  # the request has ended before all of it was sent
+                patience.reschedule(min(now() + self._timeout_seconds, latest))
+
+        return prolong
 
     def _wait_named(self, retry_after: str | None) -> float | None:
         """Retry-After in seconds, given as such or as a date (RFC 9110, 10.2.3)."""
@@ -125,21 +150,35 @@ async def _bounded(content: aiohttp.StreamReader) -> bytes | None:
     return b"".join(parts)
 
 
-async def _chunks(body: Sequence[bytes]) -> AsyncIterator[bytes]:
+async def _chunks(body: Sequence[bytes | Upload], prolong: Callable[[], None]) -> AsyncIterator[bytes]:
     """The pieces of a large request in portions: small ones together, large ones in slices, nothing copied whole."""
     small: list[bytes] = []
     size = 0
-    for piece in body:
-        if len(piece) < _CHUNK_BYTES:
-            small.append(piece)
-            size += len(piece)
-        if small and (size >= _CHUNK_BYTES or len(piece) >= _CHUNK_BYTES):
+    async for part in _parts(body):
+        if len(part) < _CHUNK_BYTES:
+            small.append(part)
+            size += len(part)
+        if small and (size >= _CHUNK_BYTES or len(part) >= _CHUNK_BYTES):
+            prolong()
             yield b"".join(small)
             small, size = [], 0
-        if len(piece) >= _CHUNK_BYTES:
+        if len(part) >= _CHUNK_BYTES:
+            prolong()
+            yield part
+    prolong()
+    yield b"".join(small)
+    prolong()
+
+
+async def _parts(body: Sequence[bytes | Upload]) -> AsyncIterator[bytes]:
+    """Each piece, in portions of at most `_CHUNK_BYTES`."""
+    for piece in body:
+        if isinstance(piece, Upload):
+            async for portion in piece.portions():
+                yield portion
+        else:
             for start in range(0, len(piece), _CHUNK_BYTES):
                 yield piece[start : start + _CHUNK_BYTES]
-    yield b"".join(small)
 
 
 def _no_answer(error: Exception, *, sent: bool) -> NoAnswer:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from xml.sax.saxutils import escape
 
 from worker.ews.operations.find_item import Row
+from worker.ews.template import Filled
 from worker.mail.address import Address
 from worker.mail.message import Attachment, Message
 from worker.mail.stamp import PROPERTY_NAME, PROPERTY_SET, stamp_of
@@ -50,6 +51,11 @@ PLAIN = Message(
 )
 
 DRAFT = Draft(NOON, "id+/=", "key+/=", "<crm.plain.0@contoso.example>")
+
+
+def whole(request: Filled) -> bytes:
+    """A request none of whose pieces is spooled."""
+    return b"".join(piece for piece in request if isinstance(piece, bytes))
 
 
 def row(number: int, stamp: str = "", *, submitted: bool = False, key: str = "k") -> Row:

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from lxml import etree
 
+from worker.ews import remedies
 from worker.ews.template import (
     NAMESPACES,
     Filled,
@@ -21,12 +22,24 @@ from worker.ews.template import (
     place,
 )
 from worker.ews.text import escaped
+from worker.ews.upload import Upload
 from worker.mail.address import Address
-from worker.mail.message import Attachment, Message
+from worker.mail.message import Attachment, Link, Message
+from worker.mail.outcome import Reason, Scope
 from worker.mail.stamp import PROPERTY_NAME, PROPERTY_SET, Stamp
 
 TRACE_HEADER: Final = "X-CRM-Mail-Router"
 """On every mail of ours, for people who look at its headers. Nothing is decided by it."""
+
+MAX_REQUEST_BYTES: Final = 64 * 2**20
+"""The largest request Exchange takes (EWS request limit, maxAllowedContentLength): about 48 MB of files."""
+
+TOO_LARGE: Final = Reason(
+    "request-too-large",
+    Scope.MESSAGE,
+    f"with its attachments the mail is larger than a request to Exchange can be, {MAX_REQUEST_BYTES // 2**20} MiB",
+    remedies.TOO_LARGE,
+)
 
 STAMP_FIELD: Final = {"PropertySetId": PROPERTY_SET, "PropertyName": PROPERTY_NAME, "PropertyType": "String"}
 """The named property that holds the stamp, as every request names it ([MS-OXWSXPROP], PathToExtendedFieldType)."""
@@ -180,10 +193,12 @@ def _trace(message: Message) -> str:
 
 
 def _file(templates: _Templates, attachment: Attachment) -> Filled:
+    content = attachment.content
+    assert not isinstance(content, Link), "a file by URL is spooled before there is a draft"
     children: dict[str, Values] = {
         "Name": {"name": escaped(attachment.name)},
         "ContentType": {"content_type": escaped(attachment.content_type)},
-        "Content": {"content": attachment.content_base64},
+        "Content": {"content": content if isinstance(content, bytes) else [Upload(content)]},
     }
     if attachment.content_id:
         children["ContentId"] = {"content_id": escaped(attachment.content_id)}
