@@ -24,6 +24,7 @@ from worker.rabbitmq.address import BrokerAddress
 from worker.rabbitmq.broker import Publisher, RabbitBroker
 from worker.rabbitmq.connection import BrokerConnection, Session
 from worker.rabbitmq.consumer import consume
+from worker.rabbitmq.topology import BULK, OUTBOUND
 from worker.service import serve, stop_on_signals
 from worker.settings import ConfigurationError, Settings
 
@@ -103,9 +104,10 @@ class OutboundFlow:
             try:
                 await consume(
                     session,
-                    outbound.take,
-                    prefetch=self._settings.prefetch,
-                    bulk_prefetch=self._settings.bulk_prefetch,
+                    {
+                        OUTBOUND: (self._settings.prefetch, outbound.take),
+                        BULK: (self._settings.bulk_prefetch, outbound.take),
+                    },
                 )
                 await outbound.drain()
             finally:

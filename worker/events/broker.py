@@ -64,3 +64,22 @@ class Broker(Protocol):
 
     async def bury(self, delivery: Delivery, burial: Burial) -> None:
         """A copy, untouched, into the dead-letter queue."""
+
+
+class Fleet(Protocol):
+    """What the workers that read mail say to each other: the scheduler issues tickets, whoever took one reports."""
+
+    async def issue(self, ticket: bytes, *, listen: bool = False) -> None:
+        """To whichever worker takes it first. `listen`: one to listen, not one to poll."""
+
+    async def report(self, report: bytes) -> None:
+        """To whoever is the scheduler."""
+
+    async def recall(self) -> int:
+        """Take back the tickets that nobody has taken; how many there were."""
+
+    async def waiting(self) -> int:
+        """How many tickets to poll nobody has taken."""
+
+    async def quarantine(self, ticket: bytes, message_id: str, burial: Burial) -> None:
+        """Put a ticket for one mail into the dead-letter queue; a replay issues it."""

@@ -1,16 +1,16 @@
-"""Takes send requests out of their two queues, each over a channel with a prefetch of its own."""
+"""Takes messages out of queues, each over a channel with a prefetch of its own."""
 
 import asyncio
 import contextlib
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp.commands import Basic
 
 from worker.events.broker import Delivery, Headers, Unconfirmed
 from worker.rabbitmq.connection import LOST, Session, closing_told, told
-from worker.rabbitmq.topology import BULK, OUTBOUND
+from worker.rabbitmq.topology import BULK
 
 Take = Callable[[Delivery], Awaitable[None]]
 
@@ -69,16 +69,17 @@ class Taken:
             await self._channel.basic_nack(tag, requeue=True, wait=True)
 
 
-async def consume(session: Session, take: Take, *, prefetch: int, bulk_prefetch: int) -> None:
-    """Call `take`, as a task, for each message, until the session is stopping. Returns when the calls have.
+async def consume(session: Session, queues: Mapping[str, tuple[int, Take]]) -> None:
+    """Call what each queue is mapped to, as a task, for each of its messages, until the session is stopping. Returns
+    when the calls have.
 
-    At most the prefetch of each queue is unacked at once, whether or not `take` has returned. What `take` raises is a
-    defect and comes out here, in an ExceptionGroup.
+    At most so many messages of a queue are unacked at once, whether or not the calls have returned. What a call raises
+    is a defect and comes out here, in an ExceptionGroup.
     """
     try:
         channels = {
-            queue: await (await session.channel(count)).get_underlay_channel()
-            for queue, count in ((OUTBOUND, prefetch), (BULK, bulk_prefetch))
+            queue: await (await session.channel(prefetch)).get_underlay_channel()
+            for queue, (prefetch, _) in queues.items()
         }
     except LOST as error:
         session.end(told(error))
@@ -87,8 +88,8 @@ async def consume(session: Session, take: Take, *, prefetch: int, bulk_prefetch:
         try:
             with closing_told():
                 consumers = {
-                    queue: await _begin(session, channel, queue, functools.partial(_call, calls, take))
-                    for queue, channel in channels.items()
+                    queue: await begin(session, channels[queue], queue, functools.partial(_call, session, calls, take))
+                    for queue, (_, take) in queues.items()
                 }
                 await session.stopping.wait()
                 for queue, channel in channels.items():
@@ -97,17 +98,19 @@ async def consume(session: Session, take: Take, *, prefetch: int, bulk_prefetch:
             session.end(told(error))
 
 
-async def _begin(session: Session, channel: AbstractChannel, queue: str, call: Callable[[Taken], None]) -> str:
+async def begin(session: Session, channel: AbstractChannel, queue: str, came: Callable[[Taken], None]) -> str:
+    """Begin to consume; the consumer's tag. When the broker ends it, the session is over. Raises one of `LOST`."""
+
     async def deliver(message: DeliveredMessage) -> None:
-        if not session.stopping.is_set():  # what still comes then goes back with the channel
-            call(Taken(message, channel, queue))
+        came(Taken(message, channel, queue))
 
     channel.on_consumer_cancel_callbacks.add(lambda _: session.end(f"the broker has cancelled consuming {queue}"))
     return await session.consume(channel, queue, deliver)
 
 
-def _call(calls: asyncio.TaskGroup, take: Take, delivery: Taken) -> None:
-    calls.create_task(_awaited(take(delivery)))
+def _call(session: Session, calls: asyncio.TaskGroup, take: Take, delivery: Taken) -> None:
+    if not session.stopping.is_set():  # what still comes then goes back with the channel
+        calls.create_task(_awaited(take(delivery)))
 
 
 async def _awaited(call: Awaitable[None]) -> None:

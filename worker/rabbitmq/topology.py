@@ -1,8 +1,10 @@
 """Exchanges, queues and bindings as data: what stands here is what the broker has.
 
 Every queue is a quorum queue. What must not be lost waits in one: requests, events for the CRM, dead letters, and the
-retries in their delay tiers. A tier is a queue nobody consumes; its messages expire after the tier's time and are
-dead-lettered through the default exchange to the queue that their routing key names.
+retries in their delay tiers. So do the workers' own messages, which may have to outlive a worker, or a node.
+
+A tier is a queue nobody consumes; its messages expire after the tier's time and are dead-lettered through the default
+exchange to the queue that their routing key names.
 """
 
 from collections.abc import Mapping
@@ -21,6 +23,20 @@ STATUS: Final = "crm.mail.status"
 DEAD: Final = "crm.mail.dead"
 PROFILES: Final = "crm.mail.profiles"
 
+SCHEDULER: Final = "crm.mail.inbound.scheduler"
+"""Holds the *token*: whichever worker has it in hand, unacked, is the scheduler."""
+POLLS: Final = "crm.mail.inbound.polls"
+LISTENS: Final = "crm.mail.inbound.listens"
+ITEMS: Final = "crm.mail.inbound.items"
+"""Tickets for single mails, put back by a person. Not among the polls, since a new scheduler takes those back."""
+REPORTS: Final = "crm.mail.inbound.reports"
+FLEET: Final = "crm.mail.fleet"
+"""Fanout: reaches every worker, each by a queue of its own, named like this and a dot, that goes with it."""
+
+REPORTS_MOST: Final = 20_000
+REPORTS_SECONDS: Final = 300
+"""Reports are news: those that nobody took within this time, or beyond this number, tell nothing any more."""
+
 _UNREACHABLE_LIMIT: Final = 2**31 - 1
 
 QUORUM: Final[Mapping[str, str | int]] = {
@@ -31,6 +47,9 @@ QUORUM: Final[Mapping[str, str | int]] = {
     # Where an operator's policy limits a queue: the publisher is told that it is full. By default the oldest go.
     "x-overflow": "reject-publish",
 }
+
+_LATEST: Final[Mapping[str, str | int]] = {**QUORUM, "x-max-length": 1, "x-overflow": "drop-head"}
+"""Keeps what was published last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +90,11 @@ def _tier(seconds: int) -> Queue:
     )
 
 
-EXCHANGES: Final = (Exchange(MAIL, "topic"), *(Exchange(tier_name(each), "fanout") for each in TIERS))
+EXCHANGES: Final = (
+    Exchange(MAIL, "topic"),
+    Exchange(FLEET, "fanout"),
+    *(Exchange(tier_name(each), "fanout") for each in TIERS),
+)
 
 QUEUES: Final = (
     Queue(OUTBOUND, "send requests", MAIL, ("email.send",)),
@@ -84,7 +107,25 @@ QUEUES: Final = (
         ("email.accepted", "email.deferred", "email.failed", "email.bounced", "email.unresolved"),
     ),
     Queue(DEAD, "what cannot be processed, with the reason"),
-    Queue(PROFILES, "the published profiles", arguments={**QUORUM, "x-max-length": 1, "x-overflow": "drop-head"}),
+    Queue(PROFILES, "the published profiles", arguments=_LATEST),
+    Queue(
+        SCHEDULER,
+        "who schedules the polls",
+        arguments={**_LATEST, "x-single-active-consumer": True},
+    ),
+    Queue(POLLS, "mailboxes to read now"),
+    Queue(LISTENS, "mailboxes to listen to"),
+    Queue(ITEMS, "single mails to read again"),
+    Queue(
+        REPORTS,
+        "what readers and listeners tell the scheduler",
+        arguments={
+            **QUORUM,
+            "x-max-length": REPORTS_MOST,
+            "x-overflow": "drop-head",
+            "x-message-ttl": REPORTS_SECONDS * 1000,
+        },
+    ),
     *(_tier(each) for each in TIERS),
 )
 

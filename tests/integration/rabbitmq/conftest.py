@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import aio_pika
 import pytest
 
-from tests.integration.rabbitmq.watching import Inbox, Queues
+from tests.integration.rabbitmq.watching import Inbox, Queues, outbound
 from worker.rabbitmq.address import BrokerAddress
 from worker.rabbitmq.broker import Publisher, RabbitBroker
 from worker.rabbitmq.connection import Session, connect
@@ -34,7 +34,7 @@ async def broker(session: Session) -> RabbitBroker:
 async def inbox(session: Session) -> AsyncIterator[Inbox]:
     """The test consumes, as a worker does."""
     inbox = Inbox()
-    consuming = asyncio.create_task(consume(session, inbox.take, prefetch=10, bulk_prefetch=10))
+    consuming = asyncio.create_task(consume(session, outbound(inbox.take)))
     yield inbox
     session.stopping.set()
     await consuming

@@ -9,7 +9,7 @@ import aio_pika
 import pytest
 
 from scripts.private_broker import PrivateBroker
-from tests.integration.rabbitmq.watching import SECONDS, Inbox, Queues
+from tests.integration.rabbitmq.watching import SECONDS, Inbox, Queues, outbound
 from tests.integration.rabbitmq.wire import wired
 from tests.node import started
 from worker.clock import SystemClock
@@ -110,7 +110,7 @@ async def test_what_was_not_settled_comes_again_after_a_cut(amqp_url: str) -> No
     async def work(session: Session) -> None:
         inbox = Inbox()
         await inboxes.put(inbox)
-        await consume(session, inbox.take, prefetch=5, bulk_prefetch=5)
+        await consume(session, outbound(inbox.take, 5))
 
     async with wired(amqp_url) as (wire, url), running(to(url), work):
         async with connect(BrokerAddress.parse(amqp_url), name="publisher") as session:
@@ -170,7 +170,7 @@ async def test_a_burst_of_acks_right_before_the_end_is_not_lost(amqp_url: str) -
         async with connect(BrokerAddress.parse(amqp_url), name="test") as session:
             for number in range(1000):
                 await queues.put(topology.OUTBOUND, aio_pika.Message(str(number).encode(), delivery_mode=2))
-            consuming = asyncio.create_task(consume(session, inbox.take, prefetch=1000, bulk_prefetch=5))
+            consuming = asyncio.create_task(consume(session, outbound(inbox.take, 1000)))
             deliveries = [await inbox.next() for _ in range(1000)]
             session.stopping.set()
             await consuming
@@ -216,7 +216,7 @@ async def test_a_defect_in_what_takes_deliveries_comes_out(amqp_url: str) -> Non
     async with connect(BrokerAddress.parse(amqp_url), name="publisher") as session:
         await RabbitBroker(await Publisher.open(session)).publish("email.send", b"1", "1")
     with pytest.raises(ExceptionGroup) as caught:
-        await to(amqp_url).run(lambda session: consume(session, take, prefetch=5, bulk_prefetch=5))
+        await to(amqp_url).run(lambda session: consume(session, outbound(take, 5)))
     assert caught.group_contains(LookupError, match="a defect")
     async with watching(amqp_url) as queues:
         await queues.reach(topology.OUTBOUND, 1)
@@ -226,7 +226,7 @@ async def test_a_queue_deleted_under_a_consumer_is_made_again(amqp_url: str) -> 
     sessions = Sessions()
 
     async def work(session: Session) -> None:
-        consuming = asyncio.create_task(consume(session, Inbox().take, prefetch=5, bulk_prefetch=5))
+        consuming = asyncio.create_task(consume(session, outbound(Inbox().take, 5)))
         try:
             await sessions.work(session)
         finally:
@@ -322,7 +322,7 @@ async def test_everything_survives_the_broker_killed_and_restarted(node: Private
         await broker.publish("email.send", b"waiting", "1")
         await broker.publish("email.received", b"event", "2")
         inbox = Inbox()
-        consuming = asyncio.create_task(consume(session, inbox.take, prefetch=5, bulk_prefetch=5))
+        consuming = asyncio.create_task(consume(session, outbound(inbox.take, 5)))
         delivery = await inbox.next()
         await broker.park(delivery, 1, {"x-attempts": 7})
         await asyncio.to_thread(node.kill)
@@ -333,7 +333,7 @@ async def test_everything_survives_the_broker_killed_and_restarted(node: Private
 
         session = await sessions.next()
         inbox = Inbox()
-        consuming = asyncio.create_task(consume(session, inbox.take, prefetch=5, bulk_prefetch=5))
+        consuming = asyncio.create_task(consume(session, outbound(inbox.take, 5)))
         came = [await inbox.next(), await inbox.next()]
         assert [each.body for each in came] == [b"waiting", b"waiting"], "neither the message nor its parked copy"
         assert {each.headers.get("x-attempts") for each in came} == {None, 7}

@@ -13,6 +13,8 @@ from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
 from worker.events.broker import Delivery
+from worker.rabbitmq.consumer import Take
+from worker.rabbitmq.topology import BULK, OUTBOUND
 
 SECONDS = 20.0
 """The longest a test waits for anything."""
@@ -34,6 +36,11 @@ class Inbox:
     @property
     def empty(self) -> bool:
         return self._deliveries.empty()
+
+
+def outbound(take: Take, prefetch: int = 10) -> dict[str, tuple[int, Take]]:
+    """Both queues of send requests, for `consume`."""
+    return {OUTBOUND: (prefetch, take), BULK: (prefetch, take)}
 
 
 class Queues:
