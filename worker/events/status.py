@@ -1,19 +1,11 @@
-"""What the CRM is told about a request, as events ready to publish: CloudEvents 1.0 in structured JSON.
+"""What the CRM is told about a request it made."""
 
-What is not known is left out; no field is ever null. `schemas/events/` holds the schema of each.
-"""
-
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import orjson
-
-from worker.clock import rfc3339
+from worker.events.event import Event, compose, derived, moment, told
 from worker.mail.outcome import Reason
-
-SOURCE: Final = "/crm-mail-router"
 
 _ONCE: Final = frozenset({"accepted", "unresolved"})
 """What is said of a request once, whichever attempt it was."""
@@ -37,29 +29,22 @@ class Subject:
     traceparent: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StatusEvent:
-    routing_key: str
-    id: str
-    body: bytes
-
-
-def accepted(subject: Subject, *, occurred_at: datetime) -> StatusEvent:
+def accepted(subject: Subject, *, occurred_at: datetime) -> Event:
     """Exchange has taken the mail."""
     return _event("accepted", subject, occurred_at)
 
 
-def deferred(subject: Subject, reason: Reason, *, occurred_at: datetime, retry_at: datetime) -> StatusEvent:
+def deferred(subject: Subject, reason: Reason, *, occurred_at: datetime, retry_at: datetime) -> Event:
     """Not sent yet; tried again at `retry_at`."""
     return _event("deferred", subject, occurred_at, reason=reason, retry_at=retry_at)
 
 
-def failed(subject: Subject, reason: Reason, *, occurred_at: datetime) -> StatusEvent:
+def failed(subject: Subject, reason: Reason, *, occurred_at: datetime) -> Event:
     """Not sent, and nothing more will be tried."""
     return _event("failed", subject, occurred_at, reason=reason)
 
 
-def unresolved(subject: Subject, reason: Reason, *, occurred_at: datetime) -> StatusEvent:
+def unresolved(subject: Subject, reason: Reason, *, occurred_at: datetime) -> Event:
     """Nobody can tell whether it left: a person must look."""
     return _event("unresolved", subject, occurred_at, reason=reason)
 
@@ -71,8 +56,7 @@ def _event(
     *,
     reason: Reason | None = None,
     retry_at: datetime | None = None,
-) -> StatusEvent:
-    moment = rfc3339(occurred_at)
+) -> Event:
     data = {
         "email_id": subject.email_id,
         "event_id": subject.event_id,
@@ -80,23 +64,18 @@ def _event(
         "profile": subject.profile,
         "message_id": subject.message_id,
         "attempt": subject.attempt,
-        "occurred_at": moment,
-        "retry_at": rfc3339(retry_at) if retry_at else "",
-        "reason": _reason(reason) if reason else "",
+        "occurred_at": moment(occurred_at),
+        "retry_at": moment(retry_at),
+        "reason": told(reason) if reason else "",
     }
-    event_id = _id(state, subject, reason)
-    event: dict[str, object] = {
-        "specversion": "1.0",
-        "id": event_id,
-        "source": SOURCE,
-        "type": f"crm.email.{state}.v1",
-        "subject": subject.email_id,
-        "time": moment,
-        "datacontenttype": "application/json",
-        "traceparent": subject.traceparent,
-        "data": _known(data),
-    }
-    return StatusEvent(f"email.{state}", event_id, orjson.dumps(_known(event)))
+    return compose(
+        state,
+        _id(state, subject, reason),
+        data,
+        subject=subject.email_id,
+        time=occurred_at,
+        traceparent=subject.traceparent,
+    )
 
 
 def _id(state: str, subject: Subject, reason: Reason | None) -> str:
@@ -106,21 +85,4 @@ def _id(state: str, subject: Subject, reason: Reason | None) -> str:
     invalid events, of whose source and id nothing may be known.
     """
     which: tuple[object, ...] = (0,) if state in _ONCE else (subject.attempt, reason.code if reason else "")
-    parts = (subject.source, subject.event_id, subject.email_id, state, *which)
-    return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:32]
-
-
-def _reason(reason: Reason) -> dict[str, object]:
-    return _known(
-        {
-            "code": reason.code,
-            "scope": reason.scope.value,
-            "message": reason.message,
-            "remedy": reason.remedy,
-            "request_id": reason.request_id,
-        }
-    )
-
-
-def _known(fields: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in fields.items() if value != ""}
+    return derived(subject.source, subject.event_id, subject.email_id, state, *which)

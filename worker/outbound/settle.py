@@ -13,6 +13,7 @@ from worker.clock import Clock, rfc3339
 from worker.events import status
 from worker.events.broker import Broker, Burial, Delivery, Unconfirmed
 from worker.events.decode import Invalid
+from worker.events.event import Event
 from worker.events.status import Subject
 from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Scope, Unresolved
 from worker.outbound.entry import Entry, Outcome, Waiting
@@ -169,7 +170,7 @@ class Settlement:
         )
         metrics.dead_total.labels(reason.code).inc()
 
-    async def _publish(self, event: status.StatusEvent) -> None:
+    async def _publish(self, event: Event) -> None:
         await self._broker.publish(event.routing_key, event.body, event.id)
 
 

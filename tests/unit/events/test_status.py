@@ -7,7 +7,8 @@ import pytest
 
 from tests.unit.events.sample import validator
 from worker.events import status
-from worker.events.status import StatusEvent, Subject
+from worker.events.event import Event
+from worker.events.status import Subject
 from worker.mail.outcome import Reason, Scope
 
 AT = datetime(2026, 11, 23, 8, 0, 5, 123456, tzinfo=UTC)
@@ -24,7 +25,7 @@ SUBJECT = Subject(
 REASON = Reason("ErrorServerBusy", Scope.MAILBOX, "Exchange is busy", "wait", "request-1")
 
 
-def of_each(subject: Subject, reason: Reason = REASON) -> dict[str, StatusEvent]:
+def of_each(subject: Subject, reason: Reason = REASON) -> dict[str, Event]:
     unsent = replace(subject, message_id="")
     return {
         "accepted": status.accepted(subject, occurred_at=AT),
@@ -37,13 +38,13 @@ def of_each(subject: Subject, reason: Reason = REASON) -> dict[str, StatusEvent]
 STATES = tuple(of_each(SUBJECT))
 
 
-def read(event: StatusEvent) -> dict[str, Any]:
+def read(event: Event) -> dict[str, Any]:
     body = orjson.loads(event.body)
     assert isinstance(body, dict)
     return body
 
 
-def assert_by_the_schema(event: StatusEvent) -> None:
+def assert_by_the_schema(event: Event) -> None:
     """Valid, and without a field that the schema does not know."""
     body = read(event)
     against = validator(body["type"])
