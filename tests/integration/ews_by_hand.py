@@ -120,6 +120,35 @@ class Client:
             f"<m:ItemIds>{_ids(items)}</m:ItemIds></m:GetItem>"
         )
 
+    async def sync(
+        self, state: str = "", most: int = 512, fields: Sequence[str] = (), folder: str = "inbox", ignore: str = ""
+    ) -> Answer:
+        known = f"<m:SyncState>{state}</m:SyncState>" if state else ""
+        ignored = f'<m:Ignore><t:ItemId Id="{ignore}"/></m:Ignore>' if ignore else ""
+        return await self.ask(
+            f"<m:SyncFolderItems><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape>{paths(*fields)}</m:ItemShape>"
+            f"<m:SyncFolderId>{folder_id(folder)}</m:SyncFolderId>{known}{ignored}"
+            f"<m:MaxChangesReturned>{most}</m:MaxChangesReturned></m:SyncFolderItems>"
+        )
+
+    async def move(self, *items: tuple[str, str], folder: str) -> Answer:
+        return await self.ask(
+            f"<m:MoveItem><m:ToFolderId>{folder_id(folder)}</m:ToFolderId><m:ItemIds>{_ids(items)}</m:ItemIds>"
+            "</m:MoveItem>"
+        )
+
+    async def mark_read(self, *items: tuple[str, str], read: bool = True) -> Answer:
+        flag = f"<t:IsRead>{str(read).lower()}</t:IsRead>"
+        changes = "".join(
+            f'<t:ItemChange>{_ids([each])}<t:Updates><t:SetItemField><t:FieldURI FieldURI="message:IsRead"/>'
+            f"<t:Message>{flag}</t:Message></t:SetItemField></t:Updates></t:ItemChange>"
+            for each in items
+        )
+        return await self.ask(
+            '<m:UpdateItem ConflictResolution="AlwaysOverwrite" MessageDisposition="SaveOnly" '
+            f'SuppressReadReceipts="true"><m:ItemChanges>{changes}</m:ItemChanges></m:UpdateItem>'
+        )
+
     async def find(
         self,
         *folders: str,
@@ -165,6 +194,12 @@ def message(
         parts.append(f"<t:From><t:Mailbox><t:EmailAddress>{sent_from}</t:EmailAddress></t:Mailbox></t:From>")
     parts.append(f"<t:InternetMessageId>{escape(message_id)}</t:InternetMessageId>" if message_id else "")
     return "".join(parts) + "</t:Message>"
+
+
+def paths(*fields: str) -> str:
+    """AdditionalProperties with these field URIs; nothing for none."""
+    inner = "".join(f'<t:FieldURI FieldURI="{each}"/>' for each in fields)
+    return f"<t:AdditionalProperties>{inner}</t:AdditionalProperties>" if inner else ""
 
 
 def stamped(stamp: str) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from worker.clock import Clock
@@ -145,5 +145,6 @@ class Departures:
             copy.created_at = copy.received_at = None
             # Only header fields travel with a mail; other named properties stay in the sender's mailbox.
             copy.properties = {key: each for key, each in item.properties.items() if key[0] == INTERNET_HEADERS}
-            copy.attachments = [replace(each, id=self._store.attachment_id()) for each in item.attachments]
+            copy.attachments = self._store.named(item.attachments)
+            copy.search_key = copy.conversation = b""
             self._store.add(copy, self._store.mailbox(user.address).folders["inbox"])

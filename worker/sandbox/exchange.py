@@ -39,7 +39,7 @@ class Exchange:
         self.directory = directory or Directory(open_domains=("contoso.example",))
         self.options = options or Options()
         self.faults = faults or Faults()
-        self.store = Store(self.clock.now)
+        self.store = Store(self.clock.now, self.options.most_gone)
         self.departures = Departures(self.store, self.directory, self.options, self.clock)
         self.requests: Counter[str] = Counter()
         self.between_folders: Callable[[], Awaitable[None]] | None = None
@@ -51,6 +51,11 @@ class Exchange:
         if user is None or not user.has_mailbox:
             raise Refusal("ErrorNonExistentMailbox", "No mailbox with such guid.")
         return self.store.mailbox(user.address)
+
+    def forget_sync_states(self, address: str = "") -> None:
+        """From now on no sync state given out for this mailbox is known; without an address, for none at all."""
+        for mailbox in [self.mailbox(address)] if address else self.store.mailboxes.values():
+            mailbox.sync_generation += 1
 
     def folder(self, call: Call, target: Element, denied: str = "ErrorAccessDenied") -> Folder:
         """The folder that a FolderId or DistinguishedFolderId means. Raises Refusal, with the code `denied` where the
@@ -95,10 +100,13 @@ class Exchange:
         no folder yet.
         """
         kind = self.faults.of_item(operation, subject(item, mailbox), "item")
-        if kind is None:
-            return
         if kind == "stale" and item.folder is not None:
             self.store.touch(item)
+        self._refuse(kind)
+
+    def _refuse(self, kind: str | None) -> None:
+        if kind is None:
+            return
         busy = KINDS[kind].code == "ErrorServerBusy"
         refusal = Refusal(
             KINDS[kind].code,
@@ -107,6 +115,17 @@ class Exchange:
         )
         refusal.stops_batch = kind == "batchstop"
         raise refusal
+
+    def refuse_mailbox_if_ordered(self, operation: str, folder: Folder) -> None:
+        """Likewise for an operation on a folder: what counts is whose it is, and who asks for it."""
+        address = folder.mailbox.address.casefold()
+        self._refuse(self.faults.of_item(operation, Subject(frozenset({address}), address), "item"))
+
+    def refuse_reading_if_ordered(self, operation: str, item: Item, *, with_content: bool) -> None:
+        """Likewise for an item that is read, `with_content` its body, header or MIME too."""
+        self.refuse_if_ordered(operation, item)
+        if with_content:
+            self._refuse(self.faults.of_item(operation, subject(item), "content"))
 
     def deny_if_ordered(self, operation: str, item: Item) -> None:
         """Likewise, after the item's work is done."""

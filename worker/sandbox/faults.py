@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
 
-Stage = Literal["before", "after", "item", "done"]
-"""Where a fault strikes: the request before any work; the answer after the work; one item, refused; one item whose
-work is done and whose answer says otherwise."""
+Stage = Literal["before", "after", "item", "content", "done"]
+"""Where a fault strikes: the request before any work; the answer after the work; one item, refused; one item, refused
+where its content is read; one item whose work is done and whose answer says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

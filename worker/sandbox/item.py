@@ -16,6 +16,12 @@ PropertyKey = tuple[str, str | int]
 INTERNET_HEADERS: Final = "00020386-0000-0000-c000-000000000046"
 """PS_INTERNET_HEADERS: its named properties become header fields of the mail (MS-OXPROPS 1.3.2)."""
 
+_ELEMENTS: Final = (
+    ("IPM.Schedule.Meeting.Request", "MeetingRequest"),
+    ("IPM.Schedule.Meeting.Canceled", "MeetingCancellation"),
+    ("IPM.Schedule.Meeting.Resp", "MeetingResponse"),
+)
+
 STAMP: Final[PropertyKey] = (PROPERTY_SET.lower(), PROPERTY_NAME)
 
 
@@ -43,9 +49,11 @@ class Attachment:
     content_id: str = ""
     content_location: str = ""
     inline: bool = False
+    item: "Item | None" = None
+    """The item it is, for an ItemAttachment; `content` is then that item in MIME."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Item:
     id: str = ""
     change: int = 0
@@ -77,6 +85,21 @@ class Item:
     modified_at: datetime | None = None
     sent_at: datetime | None = None
     received_at: datetime | None = None
+    source: bytes = b""
+    """The mail in MIME as it was received; empty for what was made here."""
+    search_key: bytes = b""
+    """PidTagSearchKey: given when the item comes into being, kept when it is moved or copied."""
+    conversation: bytes = b""
+    """The GUID of its conversation (the last part of PidTagConversationIndex)."""
+    conversation_index: bytes = b""
+
+    @property
+    def element(self) -> str:
+        """The EWS element for an item of this class."""
+        for item_class, element in _ELEMENTS:
+            if self.item_class.startswith(item_class):
+                return element
+        return "Message"
 
     @property
     def recipients(self) -> tuple[Recipient, ...]:
@@ -89,6 +112,8 @@ class Item:
 
     @property
     def size(self) -> int:
+        if self.source:
+            return 500 + len(self.source)
         return 500 + len(self.subject) + len(self.body) + sum(len(each.content) for each in self.attachments)
 
     @property

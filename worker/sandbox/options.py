@@ -52,3 +52,10 @@ class Options:
     may; then nothing but the ChangeKey guards against two mails."""
     delete_kills_submitted: bool = True
     """Whether deleting a submitted item that has not left yet takes the mail back, for good."""
+    sync_limit: int = 512
+    """Changes one SyncFolderItems tells at most, whatever was asked."""
+    sync_state_characters: int = 400
+    """How long a sync state is at least; Exchange's are up to some thousands."""
+    most_gone: int = 100_000
+    """Of so many removed items a folder remembers that they were there; a sync state older than that is not known any
+    more (ErrorInvalidSyncStateData). Only counts before the start."""

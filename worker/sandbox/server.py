@@ -2,9 +2,10 @@
 
 import base64
 import binascii
+import contextlib
 import itertools
 import ssl
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -159,17 +160,36 @@ class Sandbox:
         headers = {**reply.headers, "request-id": f"00000000-0000-4000-8000-{number:012x}", "X-FEServer": "SANDBOX"}
         if "client-request-id" in request.headers:
             headers["client-request-id"] = request.headers["client-request-id"]
-        if reply.line == "whole":
-            return web.Response(
-                status=reply.status,
-                body=reply.body,
-                headers={**headers, "Content-Type": reply.content_type},
-            )
-        response = web.StreamResponse(status=reply.status, headers={**headers, "Content-Type": reply.content_type})
-        if reply.line == "half":
-            response.content_length = len(reply.body)
-            await response.prepare(request)
-            await response.write(reply.body[: len(reply.body) // 2])
-        if request.transport is not None:
+        headers["Content-Type"] = reply.content_type
+        if reply.line == "whole" and isinstance(reply.body, bytes):
+            return web.Response(status=reply.status, body=reply.body, headers=headers)
+        response = web.StreamResponse(status=reply.status, headers=headers)
+        if reply.line != "cut":
+            await self._write_portions(request, reply, number, response)
+        if reply.line != "whole" and request.transport is not None:
             request.transport.close() if reply.line == "half" else request.transport.abort()
         return response
+
+    async def _write_portions(
+        self, request: web.Request, reply: Reply, number: int, response: web.StreamResponse
+    ) -> None:
+        """What is not sent in one piece: made while it is written, without an end yet, or cut in the middle."""
+        body = reply.body
+        if isinstance(body, AsyncIterator):
+            await response.prepare(request)
+            with contextlib.suppress(ConnectionError):  # the client has heard enough
+                async for portion in body:
+                    await response.write(portion)
+                    if self._recording is not None:
+                        self._recording.append(number, portion)
+                    if reply.line == "half":
+                        break
+            return
+        response.content_length = len(body)
+        await response.prepare(request)
+        left = len(body) // 2 if reply.line == "half" else len(body)
+        for portion in (body,) if isinstance(body, bytes) else body:
+            await response.write(portion[:left])
+            left -= len(portion)
+            if left <= 0:
+                break

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from lxml import etree
+
+from worker.sandbox.conversations import conversation_id, topic
 from worker.sandbox.item import Attachment, Item, PropertyKey, Recipient
-from worker.sandbox.mime import header_fields, render
+from worker.sandbox.mime import render, transport_fields
 from worker.sandbox.reading import property_key, tag_field
-from worker.sandbox.soap import Element, Refusal, escape, local, t
+from worker.sandbox.soap import Contents, Element, Refusal, escape, local, t
 
 TABLE_TEXT: Final = 255
 """Characters of a string in a row of FindItem; the rest is cut off (MS-OXCTABL 3.2.5.5)."""
@@ -19,16 +22,27 @@ TABLE_TEXT: Final = 255
 class Shape:
     """One request's ItemShape, ready to write items. `in_table` is FindItem, which shows less and cuts strings.
 
-    Raises Refusal for a path that cannot be asked for.
+    `base` is the base shape
+    where the request names none. Raises Refusal for a path that cannot be asked for.
     """
 
-    def __init__(self, element: Element, *, in_table: bool, milliseconds: bool = False) -> None:
+    def __init__(
+        self,
+        element: Element | None,
+        *,
+        in_table: bool = False,
+        milliseconds: bool = False,
+        contents: Contents | None = None,
+        base: str = "IdOnly",
+    ) -> None:
         self.in_table = in_table
+        self.contents = contents or Contents()
         self.precision: Literal["milliseconds", "seconds"] = "milliseconds" if milliseconds else "seconds"
+        element = etree.Element("nothing") if element is None else element
         self.body_type = element.findtext(t("BodyType")) or "Best"
         self.header_names: list[str] = []
         self.extended: list[tuple[PropertyKey, str]] = []
-        names = set(_BASE.get(element.findtext(t("BaseShape")) or "IdOnly", ()))
+        names = set(_BASE.get(element.findtext(t("BaseShape")) or base, ()))
         if in_table:
             names -= _NOT_IN_TABLES
         if element.findtext(t("IncludeMimeContent")) in ("true", "1"):
@@ -39,8 +53,11 @@ class Shape:
             raise Refusal("ErrorInvalidPropertyRequest", "Property is not valid for this operation.")
         self._writers = [write for name, write in _WRITERS.items() if name in names]
 
+        self.reads_content = bool(names & _CONTENT)
+
     def write(self, item: Item) -> str:
-        return f"<t:Message>{''.join([write(item, self) for write in self._writers])}</t:Message>"
+        element = item.element
+        return f"<t:{element}>{''.join([write(item, self) for write in self._writers])}</t:{element}>"
 
     def cut(self, text: str) -> str:
         return escape(text[:TABLE_TEXT] if self.in_table else text)
@@ -63,16 +80,20 @@ def shown(moment: datetime | None, precision: Literal["milliseconds", "seconds"]
     return "" if moment is None else moment.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
-def attachment_xml(attachment: Attachment, *, content: bool = False) -> str:
-    parts = [f'<t:FileAttachment><t:AttachmentId Id="{attachment.id}"/>']
+def attachment_xml(attachment: Attachment, shape: Shape | None = None) -> str:
+    """An attachment as an item lists it; with a shape, what it holds as well."""
+    element = "FileAttachment" if attachment.item is None else "ItemAttachment"
+    parts = [f'<t:{element}><t:AttachmentId Id="{attachment.id}"/>']
     parts.append(_text("Name", escape(attachment.name)))
     parts.append(_text("ContentType", escape(attachment.content_type)))
     parts.append(_text("ContentId", escape(attachment.content_id)))
     parts.append(_text("ContentLocation", escape(attachment.content_location)))
     parts.append(f"<t:Size>{len(attachment.content)}</t:Size><t:IsInline>{_flag(attachment.inline)}</t:IsInline>")
-    if content:
-        parts.append(f"<t:Content>{base64.b64encode(attachment.content).decode()}</t:Content>")
-    parts.append("</t:FileAttachment>")
+    if shape is not None and attachment.item is not None:
+        parts.append(shape.write(attachment.item))
+    elif shape is not None:
+        parts.append(f"<t:Content>{shape.contents.base64(attachment.content)}</t:Content>")
+    parts.append(f"</t:{element}>")
     return "".join(parts)
 
 
@@ -86,7 +107,9 @@ def mailbox_xml(recipient: Recipient) -> str:
 
 def plain_text(markup: str) -> str:
     """What is left of HTML without its tags; rough, as a preview is."""
-    return html.unescape(re.sub(r"<[^>]*>", "", markup))
+    text = _UNSEEN.sub("", markup)
+    text = _LINE_END.sub("\r\n", " ".join(text.split()))
+    return html.unescape(re.sub(r"<[^>]*>", "", text)).strip()
 
 
 def _text(name: str, escaped: str) -> str:
@@ -141,12 +164,19 @@ def _item_id(item: Item, _shape: Shape) -> str:
 
 
 def _parent(item: Item, _shape: Shape) -> str:
-    assert item.folder is not None
+    if item.folder is None:  # an attached item
+        return ""
     return f'<t:ParentFolderId Id="{item.folder.id}" ChangeKey="{item.folder.change_key}"/>'
 
 
-def _mime(item: Item, _shape: Shape) -> str:
-    return f'<t:MimeContent CharacterSet="UTF-8">{base64.b64encode(render(item)).decode()}</t:MimeContent>'
+def _mime(item: Item, shape: Shape) -> str:
+    return f'<t:MimeContent CharacterSet="UTF-8">{shape.contents.base64(item.source or render(item))}</t:MimeContent>'
+
+
+def _conversation(item: Item, _shape: Shape) -> str:
+    if item.folder is None:
+        return ""
+    return f'<t:ConversationId Id="{conversation_id(item.folder.mailbox.number, item.conversation)}"/>'
 
 
 def _body(item: Item, shape: Shape) -> str:
@@ -174,7 +204,7 @@ def _categories(item: Item, _shape: Shape) -> str:
 def _headers(item: Item, shape: Shape) -> str:
     fields = [
         f'<t:InternetMessageHeader HeaderName="{escape(name)}">{escape(value)}</t:InternetMessageHeader>'
-        for name, value in header_fields(item)
+        for name, value in transport_fields(item)
         if not shape.header_names or name.casefold() in shape.header_names
     ]
     return _text("InternetMessageHeaders", "".join(fields))
@@ -188,6 +218,10 @@ def _extended(item: Item, shape: Shape) -> str:
             value: str | tuple[str, ...] = found.value
         elif field := tag_field(key):
             value = getattr(item, field)
+        elif key == _SEARCH_KEY:
+            value = base64.b64encode(item.search_key).decode()
+        elif key == _CONVERSATION_INDEX:
+            value = base64.b64encode(item.conversation_index).decode()
         elif key == _MESSAGE_FLAGS:
             value = str(item.is_read | item.is_submitted << 2 | item.is_draft << 3 | bool(item.attachments) << 4)
         else:
@@ -201,6 +235,10 @@ def _extended(item: Item, shape: Shape) -> str:
 
 
 _MESSAGE_FLAGS: Final[PropertyKey] = ("tag", 0x0E07)
+_SEARCH_KEY: Final[PropertyKey] = ("tag", 0x300B)
+_CONVERSATION_INDEX: Final[PropertyKey] = ("tag", 0x0071)
+_UNSEEN: Final = re.compile(r"<!--.*?-->|<(script|style|head)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+_LINE_END: Final = re.compile(r"\s*(?:<br\s*/?>|</(?:p|div|tr|li|h[1-6])>)\s*", re.IGNORECASE)
 
 Writer = Callable[[Item, Shape], str]
 
@@ -230,13 +268,19 @@ _WRITERS: Final[dict[str, Writer]] = {
     "HasAttachments": _boolean("HasAttachments", lambda item: any(not each.inline for each in item.attachments)),
     "ExtendedProperty": _extended,
     "LastModifiedTime": _moment("LastModifiedTime", lambda item: item.modified_at),
+    "ConversationId": _conversation,
     "TextBody": _text_body,
+    "SearchKey": lambda item, _shape: f"<t:SearchKey>{base64.b64encode(item.search_key).decode()}</t:SearchKey>",
     "Sender": _person("Sender", lambda item: item.sender),
     "ToRecipients": _people("ToRecipients", lambda item: item.to),
     "CcRecipients": _people("CcRecipients", lambda item: item.cc),
     "BccRecipients": _people("BccRecipients", lambda item: item.bcc),
     "IsReadReceiptRequested": _boolean("IsReadReceiptRequested", lambda item: item.read_receipt),
     "IsDeliveryReceiptRequested": _boolean("IsDeliveryReceiptRequested", lambda item: item.delivery_receipt),
+    "ConversationIndex": lambda item, _shape: (
+        f"<t:ConversationIndex>{base64.b64encode(item.conversation_index).decode()}</t:ConversationIndex>"
+    ),
+    "ConversationTopic": _field("ConversationTopic", lambda item: topic(item.subject)),
     "From": _person("From", lambda item: item.from_),
     "InternetMessageId": _field("InternetMessageId", lambda item: item.message_id),
     "IsRead": _boolean("IsRead", lambda item: item.is_read),
@@ -247,6 +291,7 @@ _NOT_IN_TABLES: Final = frozenset(
     """MimeContent Body TextBody Attachments InternetMessageHeaders ToRecipients CcRecipients BccRecipients
     ReplyTo""".split()  # noqa: SIM905 - reads as text
 )
+_CONTENT: Final = frozenset({"MimeContent", "Body", "TextBody", "InternetMessageHeaders"})
 _DEFAULT: Final = frozenset(
     """ItemId ItemClass Subject Sensitivity Body Attachments Size IsDraft DateTimeSent DateTimeCreated HasAttachments
     Importance ToRecipients CcRecipients BccRecipients From InternetMessageId IsRead References ReplyTo
@@ -255,5 +300,5 @@ _DEFAULT: Final = frozenset(
 _BASE: Final = {
     "IdOnly": frozenset({"ItemId"}),
     "Default": _DEFAULT,
-    "AllProperties": frozenset(_WRITERS) - {"MimeContent", "ExtendedProperty", "TextBody"},
+    "AllProperties": frozenset(_WRITERS) - {"MimeContent", "ExtendedProperty", "TextBody", "SearchKey"},
 }

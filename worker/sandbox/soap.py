@@ -1,5 +1,8 @@
 """Envelopes, faults and refusals: what surrounds every operation, in the form Exchange gives it."""
 
+import base64
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
 from typing import Final, TypeAlias
 
 from lxml import etree
@@ -17,7 +20,13 @@ _OPENING: Final = (
     'MinorBuildNumber="17" Version="V2017_07_11"/></s:Header><s:Body>'
 )
 _CLOSING: Final = "</s:Body></s:Envelope>"
-_SPECIAL: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;"})
+# Control characters go out as Exchange sends them: as references that XML 1.0 does not allow.
+_SPECIAL: Final = str.maketrans(
+    {chr(number): f"&#x{number:X};" for number in range(32) if chr(number) not in "\t\n\r"}
+    | {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;"}
+)
+_SMALL: Final = 256 * 1024
+_PORTION: Final = 3 * 64 * 1024
 
 
 class Refusal(Exception):  # noqa: N818 - it becomes a response message, not a crash
@@ -43,6 +52,51 @@ class Fault(Exception):  # noqa: N818 - likewise
         self.back_off_milliseconds = back_off_milliseconds
 
 
+class Contents:
+    """Large contents of an answer. In its text a mark stands for each, so that its base64 is made only while it is
+    written out: one copy of 100 MB is enough.
+    """
+
+    def __init__(self) -> None:
+        self._contents: list[bytes] = []
+
+    def base64(self, content: bytes) -> str:
+        """The content in base64, or the mark that stands for it."""
+        if len(content) <= _SMALL:
+            return base64.b64encode(content).decode()
+        self._contents.append(content)
+        return "\0"  # no text of an answer holds it: it would be escaped
+
+    def fill(self, text: str) -> "bytes | Chunks":
+        """The whole answer. The marks stand in the order in which the contents were given."""
+        if not self._contents:
+            return text.encode()
+        return Chunks([each.encode() for each in text.split("\0")], self._contents)
+
+
+class Chunks:
+    """An answer that is made while it is written."""
+
+    def __init__(self, texts: list[bytes], contents: list[bytes]) -> None:
+        self._texts = texts
+        self._contents = contents
+
+    def __len__(self) -> int:
+        return sum(map(len, self._texts)) + sum(-(-len(each) // 3) * 4 for each in self._contents)
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._texts[0]
+        for content, text in zip(self._contents, islice(self._texts, 1, None), strict=True):
+            view = memoryview(content)
+            for start in range(0, len(view), _PORTION):
+                yield base64.b64encode(view[start : start + _PORTION])
+            yield text
+
+
+Answer: TypeAlias = bytes | Chunks | AsyncIterator[bytes]
+"""What an operation answers: at once, while it is written, or for as long as it likes (notifications)."""
+
+
 def t(name: str) -> str:
     return f"{{{TYPES}}}{name}"
 
@@ -63,9 +117,18 @@ def local(element: Element) -> str:
 
 def answer(operation: str, response_messages: list[str]) -> bytes:
     """The answer of a batch operation: its response messages, one for each thing asked."""
-    return envelope(
-        f'<m:{operation}Response xmlns:m="{MESSAGES}" xmlns:t="{TYPES}"><m:ResponseMessages>'
-        f"{''.join(response_messages)}</m:ResponseMessages></m:{operation}Response>"
+    return _answer(operation, response_messages).encode()
+
+
+def large_answer(operation: str, response_messages: list[str], contents: Contents) -> bytes | Chunks:
+    """Likewise, with large contents in it."""
+    return contents.fill(_answer(operation, response_messages))
+
+
+def _answer(operation: str, response_messages: list[str]) -> str:
+    return (
+        f'{_OPENING}<m:{operation}Response xmlns:m="{MESSAGES}" xmlns:t="{TYPES}"><m:ResponseMessages>'
+        f"{''.join(response_messages)}</m:ResponseMessages></m:{operation}Response>{_CLOSING}"
     )
 
 

@@ -1,13 +1,16 @@
 """Mailboxes, folders and the items in them; ids and change keys. No rights, no sending."""
 
 import base64
+import hashlib
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from worker.sandbox.conversations import Conversations
 from worker.sandbox.item import Attachment, Item, change_key
+from worker.sandbox.journal import Journal
 from worker.sandbox.soap import Refusal
 
 _FOLDERS: Final = (
@@ -26,6 +29,23 @@ _FOLDERS: Final = (
 )
 
 
+@dataclass(slots=True)
+class Configuration:
+    """A UserConfiguration: an application's own object in a folder. None for what was never set."""
+
+    id: str
+    name: str
+    change: int
+    dictionary: str | None = None
+    """As XML: nobody here looks into it."""
+    xml_data: bytes | None = None
+    binary_data: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.dictionary or "") + len(self.xml_data or b"") + len(self.binary_data or b"")
+
+
 @dataclass(slots=True, eq=False)
 class Folder:
     id: str
@@ -38,6 +58,9 @@ class Folder:
     items: dict[str, Item] = field(default_factory=dict)
     """In the order of LastModifiedTime: what is changed or comes in goes to the end. A page of the newest costs
     no scan."""
+    journal: Journal = field(default_factory=Journal)
+    configurations: dict[str, Configuration] = field(default_factory=dict)
+    """By their names in lower case."""
 
     @property
     def change_key(self) -> str:
@@ -52,13 +75,19 @@ class Mailbox:
     used_bytes: int = 0
     sent_at: list[datetime] = field(default_factory=list)
     """When the mails of the last minute were sent."""
+    conversations: Conversations = field(default_factory=Conversations)
+    sync_generation: int = 0
+    """Sync states of an earlier one are not known any more."""
 
 
 class Store:
-    """`now` is the clock of the server: whole microseconds here, whole seconds in every answer."""
+    """`now` is the clock of the server: whole microseconds here, whole seconds in every answer. `most_gone`: of so many
+    removed items a folder remembers that they were there.
+    """
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    def __init__(self, now: Callable[[], datetime], most_gone: int = 100_000) -> None:
         self.now = now
+        self.most_gone = most_gone
         self._started_at = now()
         self.mailboxes: dict[str, Mailbox] = {}
         self.items: dict[str, Item] = {}
@@ -74,11 +103,23 @@ class Store:
         if found is None:
             found = self.mailboxes[key] = Mailbox(address, len(self.mailboxes) + 1)
             for name, parent, display_name, folder_class, element in _FOLDERS:
-                folder = Folder(
-                    self._id(found, "F"), name, display_name, folder_class, element, found, found.folders.get(parent)
-                )
-                found.folders[name] = self.folders[folder.id] = folder
+                above = found.folders.get(parent)
+                self._keep(Folder(self._id(found, "F"), name, display_name, folder_class, element, found, above))
         return found
+
+    def create_folder(self, parent: Folder, display_name: str, folder_class: str = "IPF.Note") -> Folder:
+        """Raises Refusal ErrorFolderExists."""
+        mailbox = parent.mailbox
+        if any(
+            each.parent is parent and each.display_name.casefold() == display_name.casefold()
+            for each in mailbox.folders.values()
+        ):
+            raise Refusal("ErrorFolderExists", "A folder with the specified name already exists.")
+        return self._keep(Folder(self._id(mailbox, "F"), "", display_name, folder_class, "Folder", mailbox, parent))
+
+    def _keep(self, folder: Folder) -> Folder:
+        folder.mailbox.folders[folder.name or folder.id] = self.folders[folder.id] = folder
+        return folder
 
     def add(self, item: Item, folder: Folder) -> None:
         """A new item; it gets its id, its first change key and its creation time."""
@@ -87,12 +128,13 @@ class Store:
         item.received_at = item.received_at or now
         self._enter(item, folder, now)
 
-    def touch(self, item: Item) -> None:
+    def touch(self, item: Item, *, read_flag_only: bool = False) -> None:
         """The item was changed: new change key, and now it is the newest of its folder."""
         assert item.folder is not None
         item.change = next(self._changes)
         item.modified_at = self.now()
         item.folder.items[item.id] = item.folder.items.pop(item.id)
+        item.folder.journal.changed(item.id, item.change, read_flag_only=read_flag_only)
 
     def move(self, item: Item, folder: Folder) -> None:
         """Into another folder, under a new id, as Exchange does it."""
@@ -103,9 +145,11 @@ class Store:
         assert item.folder is not None
         del item.folder.items[item.id]
         del self.items[item.id]
-        for attachment in item.attachments:
+        for attachment in within(item):
             self.attachments.pop(attachment.id, None)
         item.folder.mailbox.used_bytes -= item.size
+        item.folder.mailbox.conversations.leave(item)
+        item.folder.journal.left(item.id, next(self._changes), self.most_gone)
         item.folder = None
 
     def attach(self, item: Item, attachment: Attachment) -> None:
@@ -124,6 +168,26 @@ class Store:
 
     def attachment_id(self) -> str:
         return self._text(f"A{next(self._numbers):020d}")
+
+    def named(self, attachments: Iterable[Attachment]) -> list[Attachment]:
+        """The same attachments under ids of their own, and so on for those of attached items."""
+        found = []
+        for each in attachments:
+            inner = None
+            if each.item is not None:
+                inner = each.item.copied()
+                inner.attachments = self.named(inner.attachments)
+            found.append(replace(each, id=self.attachment_id(), item=inner))
+        return found
+
+    def configuration(self, folder: Folder, name: str) -> Configuration:
+        """A new one, empty."""
+        made = Configuration(self._id(folder.mailbox, "C"), name, next(self._changes))
+        folder.configurations[name.casefold()] = made
+        return made
+
+    def next_change(self) -> int:
+        return next(self._changes)
 
     def message_id(self, mailbox: Mailbox) -> str:
         """A Message-ID of the server's own, never given twice."""
@@ -148,7 +212,10 @@ class Store:
         item.folder = folder
         folder.items[item.id] = self.items[item.id] = item
         folder.mailbox.used_bytes += item.size
-        for attachment in item.attachments:
+        item.search_key = item.search_key or hashlib.blake2b(item.id.encode(), digest_size=16).digest()
+        folder.mailbox.conversations.enter(item)
+        folder.journal.came(item.id, item.change)
+        for attachment in within(item):
             self.attachments[attachment.id] = (item, attachment)
 
     def _id(self, mailbox: Mailbox, kind: str) -> str:
@@ -157,6 +224,14 @@ class Store:
     @staticmethod
     def _text(plain: str) -> str:
         return _PREFIX + base64.b64encode(plain.encode()).decode()
+
+
+def within(item: Item) -> Iterator[Attachment]:
+    """All attachments of an item, those of attached items too."""
+    for each in item.attachments:
+        yield each
+        if each.item is not None:
+            yield from within(each.item)
 
 
 _PREFIX: Final = "AAMkADAwMDAtc2FuZGJveA"

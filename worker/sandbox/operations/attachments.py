@@ -6,8 +6,8 @@ from worker.sandbox import reading
 from worker.sandbox.exchange import Call, Exchange
 from worker.sandbox.item import Attachment, Item
 from worker.sandbox.operations.operation import Operation, each
-from worker.sandbox.shape import attachment_xml
-from worker.sandbox.soap import Element, Fault, Refusal, answer, m
+from worker.sandbox.shape import Shape, attachment_xml
+from worker.sandbox.soap import Answer, Contents, Element, Fault, Refusal, answer, large_answer, m
 
 
 async def _create(exchange: Exchange, call: Call) -> bytes:
@@ -31,17 +31,23 @@ async def _create(exchange: Exchange, call: Call) -> bytes:
     return answer("CreateAttachment", each("CreateAttachment", [_read(one) for one in files], act, "<m:Attachments/>"))
 
 
-async def _get(exchange: Exchange, call: Call) -> bytes:
-    def act(element: Element) -> str:
-        _, attachment = _found(exchange, call, element)
-        return f"<m:Attachments>{attachment_xml(attachment, content=True)}</m:Attachments>"
+async def _get(exchange: Exchange, call: Call) -> Answer:
+    asked, contents = call.element.find(m("AttachmentShape")), Contents()
 
-    return answer("GetAttachment", each("GetAttachment", _ids(call), act, "<m:Attachments/>"))
+    def act(element: Element) -> str:
+        item, attachment = _found(exchange, call, element)
+        exchange.refuse_reading_if_ordered("GetAttachment", item, with_content=True)
+        shape = Shape(asked, milliseconds=call.milliseconds, contents=contents, base="AllProperties")
+        return f"<m:Attachments>{attachment_xml(attachment, shape)}</m:Attachments>"
+
+    return large_answer("GetAttachment", each("GetAttachment", _ids(call), act, "<m:Attachments/>"), contents)
 
 
 async def _delete(exchange: Exchange, call: Call) -> bytes:
     def act(element: Element) -> str:
         item, attachment = _found(exchange, call, element)
+        if attachment not in item.attachments:  # of an attached item
+            raise Refusal("ErrorCannotDeleteObject", "The attachment of an attached item cannot be deleted.")
         exchange.store.detach(item, attachment)
         return f'<m:RootItemId RootItemId="{item.id}" RootItemChangeKey="{item.change_key}"/>'
 

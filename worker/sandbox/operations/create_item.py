@@ -1,7 +1,6 @@
 """CreateItem: drafts, and mails sent in one step."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from worker.sandbox import reading
 from worker.sandbox.exchange import Call, Exchange, subject
@@ -75,7 +74,7 @@ def _add(exchange: Exchange, item: Item, folder: Folder) -> None:
     limit = exchange.options.max_mailbox_bytes
     if limit is not None and folder.mailbox.used_bytes + item.size > limit:
         raise Refusal("ErrorQuotaExceeded", "The message store has reached its maximum size.")
-    item.attachments = [replace(one, id=exchange.store.attachment_id()) for one in item.attachments]
+    item.attachments = exchange.store.named(item.attachments)
     exchange.store.add(item, folder)
 
 

@@ -6,16 +6,31 @@ from typing import TypeVar
 
 from worker.sandbox.exchange import Call, Exchange
 from worker.sandbox.faults import Subject
-from worker.sandbox.soap import Refusal, refused, success
+from worker.sandbox.soap import Answer, Refusal, local, refused, success, t
 
 Asked = TypeVar("Asked")
-Handle = Callable[[Exchange, Call], Awaitable[bytes]]
+Handle = Callable[[Exchange, Call], Awaitable[Answer]]
 Subjects = Callable[[Exchange, Call], Sequence[Subject]]
 
 
 def asking_mailbox(_exchange: Exchange, call: Call) -> Sequence[Subject]:
     """The subject of an operation that carries no mail: whoever asks."""
     return [Subject(frozenset({call.user.key}), call.user.key)]
+
+
+def named_mailboxes(exchange: Exchange, call: Call) -> Sequence[Subject]:
+    """Whoever asks, and the mailboxes whose folders are named."""
+    addresses = {call.user.key}
+    for element in call.element.iter(t("DistinguishedFolderId"), t("FolderId")):
+        if local(element) == "FolderId":
+            folder = exchange.store.folders.get(element.get("Id") or "")
+            named = folder.mailbox.address if folder is not None else ""
+        else:
+            named = element.findtext(f"{t('Mailbox')}/{t('EmailAddress')}") or ""
+        addresses.add(named.strip().casefold())
+    if addresses <= {call.user.key, ""}:
+        return asking_mailbox(exchange, call)
+    return [Subject(frozenset(addresses - {""}), "".join(sorted(addresses)))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,28 +7,36 @@ from worker.sandbox.operations.convert_id import CONVERT_ID
 from worker.sandbox.operations.create_item import CREATE_ITEM
 from worker.sandbox.operations.delete_item import DELETE_ITEM
 from worker.sandbox.operations.find_item import FIND_ITEM
-from worker.sandbox.operations.folders import FIND_FOLDER, GET_FOLDER
+from worker.sandbox.operations.folders import CREATE_FOLDER, FIND_FOLDER, GET_FOLDER
 from worker.sandbox.operations.get_item import GET_ITEM
 from worker.sandbox.operations.move_item import MOVE_ITEM
 from worker.sandbox.operations.operation import Operation
 from worker.sandbox.operations.resolve_names import RESOLVE_NAMES
 from worker.sandbox.operations.send_item import SEND_ITEM
+from worker.sandbox.operations.sync_folder_items import SYNC_FOLDER_ITEMS
 from worker.sandbox.operations.update_item import UPDATE_ITEM
+from worker.sandbox.operations.user_configuration import USER_CONFIGURATION
 
 OPERATIONS: Final[dict[str, Operation]] = {
     "ConvertId": CONVERT_ID,
     "CopyItem": MOVE_ITEM,
     "CreateAttachment": CREATE_ATTACHMENT,
+    "CreateFolder": CREATE_FOLDER,
     "CreateItem": CREATE_ITEM,
+    "CreateUserConfiguration": USER_CONFIGURATION,
     "DeleteAttachment": DELETE_ATTACHMENT,
     "DeleteItem": DELETE_ITEM,
+    "DeleteUserConfiguration": USER_CONFIGURATION,
     "FindFolder": FIND_FOLDER,
     "FindItem": FIND_ITEM,
     "GetAttachment": GET_ATTACHMENT,
     "GetFolder": GET_FOLDER,
     "GetItem": GET_ITEM,
+    "GetUserConfiguration": USER_CONFIGURATION,
     "MoveItem": MOVE_ITEM,
     "ResolveNames": RESOLVE_NAMES,
     "SendItem": SEND_ITEM,
+    "SyncFolderItems": SYNC_FOLDER_ITEMS,
     "UpdateItem": UPDATE_ITEM,
+    "UpdateUserConfiguration": USER_CONFIGURATION,
 }

@@ -55,7 +55,7 @@ def _change(exchange: Exchange, call: Call, change: Element, resolution: str, di
         _restore(item, before)
         raise
     item.folder.mailbox.used_bytes += item.size - before.size
-    exchange.store.touch(item)
+    exchange.store.touch(item, read_flag_only=all(_path(each) == "message:IsRead" for each in updates))
     if disposition != "SaveOnly":
         folder = exchange.target_folder(call, call.element.find(m("SavedItemFolderId")))
         save_to = folder or exchange.mailbox(call.user.address).folders["sentitems"]
@@ -63,7 +63,8 @@ def _change(exchange: Exchange, call: Call, change: Element, resolution: str, di
         return "<m:Items/><m:ConflictResults><t:Count>0</t:Count></m:ConflictResults>"
     exchange.deny_if_ordered("UpdateItem", item)
     return (
-        f'<m:Items><t:Message><t:ItemId Id="{item.id}" ChangeKey="{item.change_key}"/></t:Message></m:Items>'
+        f'<m:Items><t:{item.element}><t:ItemId Id="{item.id}" ChangeKey="{item.change_key}"/></t:{item.element}>'
+        "</m:Items>"
         "<m:ConflictResults><t:Count>0</t:Count></m:ConflictResults>"
     )
 
@@ -112,6 +113,10 @@ def _check_path(path: Element, value: Element) -> None:
         matches = inner is not None and reading.property_key(inner) == reading.property_key(path)
     if not matches:
         raise Refusal("ErrorUpdatePropertyMismatch", "The property of the path is not the one that is set.")
+
+
+def _path(update: Element) -> str:
+    return update[0].get("FieldURI") or ""
 
 
 def _restore(item: Item, before: Item) -> None:
