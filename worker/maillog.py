@@ -40,6 +40,44 @@ def not_settled(*, event_id: str, cause: str) -> None:
     _log.warning("event not settled, the broker will give it again", event_id=event_id, cause=cause)
 
 
+def received(mailbox: str, profile: str, event_id: str, item_id: str, kind: str) -> None:
+    _log.info("mail received", mailbox=mailbox, profile=profile, event_id=event_id, item_id=item_id, kind=kind)
+
+
+def quarantined(mailbox: str, profile: str, item_id: str, reason: Reason) -> None:
+    _log.error("mail quarantined", mailbox=mailbox, profile=profile, item_id=item_id, **_fields(reason))
+
+
+def vanished(mailbox: str, profile: str, item_id: str) -> None:
+    _log.warning("mail to be read again is not there any more", mailbox=mailbox, profile=profile, item_id=item_id)
+
+
+def not_finished(mailbox: str, profile: str, after: str, reason: Reason) -> None:
+    _log.warning("mail published, but left as it was", mailbox=mailbox, profile=profile, after=after, **_fields(reason))
+
+
+def first_sync(mailbox: str, profile: str, *, since: str) -> None:
+    _log.info("mailbox is read for the first time", mailbox=mailbox, profile=profile, since=since)
+
+
+def walking(mailbox: str, profile: str, *, passed: int) -> None:
+    _log.info("mailbox is read from its beginning", mailbox=mailbox, profile=profile, passed=passed)
+
+
+def state_lost(mailbox: str, profile: str) -> None:
+    _log.warning(
+        "Exchange has forgotten how far a mailbox was read; its events come again", mailbox=mailbox, profile=profile
+    )
+
+
+def paused(mailbox: str, profile: str, reason: Reason, *, wait_seconds: float) -> None:
+    _log.warning("mailbox paused", mailbox=mailbox, profile=profile, wait_seconds=wait_seconds, **_fields(reason))
+
+
+def resumed(mailbox: str, profile: str, code: str, *, after_seconds: float) -> None:
+    _log.info("mailbox resumed", mailbox=mailbox, profile=profile, code=code, after_seconds=after_seconds)
+
+
 def _fields(reason: Reason) -> dict[str, str]:
     told = {"code": reason.code, "scope": reason.scope.value, "cause": reason.message, "remedy": reason.remedy}
     return told | ({"request_id": reason.request_id} if reason.request_id else {})

@@ -31,9 +31,39 @@ outbound_in_progress: Final = Gauge(
     "Send requests taken and not yet settled.",
     registry=REGISTRY,
 )
+inbound_total: Final = Counter(
+    "mailrouter_inbound",
+    "Mails published for the CRM, by kind: message, auto-reply, bounce, receipt, meeting.",
+    ("kind", "profile"),
+    registry=REGISTRY,
+)
+inbound_lag_seconds: Final = Histogram(
+    "mailrouter_inbound_lag_seconds",
+    "Seconds from Exchange receiving a mail until the broker has confirmed its event; without a mailbox's first sync.",
+    buckets=(0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 900, 3600),
+    registry=REGISTRY,
+)
+polls_total: Final = Counter(
+    "mailrouter_polls",
+    "Polls of mailboxes ended, by result: ok, failed.",
+    ("result", "profile"),
+    registry=REGISTRY,
+)
+hints_total: Final = Counter(
+    "mailrouter_hints",
+    "Times a notification told that something may have come into a mailbox.",
+    ("profile",),
+    registry=REGISTRY,
+)
+scheduler: Final = Gauge(
+    "mailrouter_scheduler",
+    "1 while this worker is the one that hands out the polls of the fleet.",
+    registry=REGISTRY,
+)
 mailboxes: Final = Gauge(
     "mailrouter_mailboxes",
-    "Working mailboxes this worker has to do with, by state: active, paused.",
+    "Mailboxes by state. Of this worker's sending: active, paused. Of the fleet's reading, told by its scheduler: "
+    "read, unread (in trouble).",
     ("state",),
     registry=REGISTRY,
 )

@@ -4,10 +4,19 @@ of the commands that use it (`worker/cli/options.py` makes the flags from here, 
 
 import os
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic_core import core_schema
 
 ENVIRONMENT_PREFIX = "MAILROUTER_"
@@ -54,6 +63,16 @@ class SecretReference:
         return core_schema.no_info_plain_validator_function(
             lambda value: value if isinstance(value, cls) else cls.parse(str(value))
         )
+
+
+def _listed(value: object) -> object:
+    """The entries of a comma-separated text; None for none."""
+    if not isinstance(value, str):
+        return value
+    return tuple(each.strip() for each in value.split(",") if each.strip()) or None
+
+
+Host = Annotated[str, StringConstraints(to_lower=True, pattern=r"^([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$")]
 
 
 class Settings(BaseModel):
@@ -121,6 +140,62 @@ class Settings(BaseModel):
             description="Events older than this are refused: so long a request is recognised when it comes again.",
         ),
     ] = 7.0
+    poll_prefetch: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1000,
+            description="Mailboxes in hand at once to be read, per worker; read at the same time are of one profile at "
+            "most as many as CONCURRENCY says.",
+        ),
+    ] = 50
+    notifications: Annotated[
+        Literal["on", "off"],
+        Field(
+            description="Whether Exchange is asked to tell when mail comes in; without it mailboxes are polled only."
+        ),
+    ] = "on"
+    tracking_prefix: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=20,
+            description="What a tracking token in a subject begins with, as the CRM has it.",
+        ),
+    ] = "CRM:"
+
+    attachment_store: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="Where attachments are kept that are too large for an event: a directory, or a URL (file:///, "
+            "s3://, gs://, az://).",
+        ),
+    ] = "attachments"
+    inline_attachment_bytes: Annotated[
+        int,
+        Field(ge=0, le=2 * 2**20, description="Received attachments up to this size are in the event, others by URL."),
+    ] = 256 * 2**10
+    max_attachment_bytes: Annotated[
+        int,
+        Field(ge=1, le=2**31, description="The largest attachment taken, received or fetched for a mail to be sent."),
+    ] = 150 * 2**20
+    attachment_hosts: Annotated[
+        tuple[Host, ...] | None,
+        BeforeValidator(_listed),
+        Field(
+            description="Hosts that attachments by https URL are fetched from, comma-separated: HOST, or HOST:PORT for "
+            "another port than 443. By default none; URLs in the attachment store are always taken."
+        ),
+    ] = None
+    attachment_networks: Annotated[
+        tuple[IPv4Network | IPv6Network, ...] | None,
+        BeforeValidator(_listed),
+        Field(
+            description="Networks (CIDR, comma-separated) in which those hosts may lie although they are not public: "
+            "loopback, private and the like are refused else, whatever a name resolves to."
+        ),
+    ] = None
 
     @classmethod
     def variable(cls, field: str) -> str:

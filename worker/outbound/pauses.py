@@ -6,10 +6,12 @@ those pause from the second in a row on. Held in memory, safe to lose: it costs 
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from worker import retry
-from worker.clock import Clock
+from worker.clock import Clock, rfc3339
+from worker.events.fleet import MailboxState
 from worker.mail.outcome import Deferred, Reason, Scope
 from worker.mail.transport import WorkingMailbox
 
@@ -63,6 +65,23 @@ class Pauses:
             if pause and pause.until > now:
                 return Deferred(pause.reason, pause.until - now)
         return None
+
+    def states(self) -> tuple[MailboxState, ...]:
+        """Those that are paused now, for whoever asks; `mailbox` is "" where it is a whole profile."""
+        now, today = self._clock.monotonic(), self._clock.now()
+        return tuple(
+            MailboxState(
+                mailbox=key.address if isinstance(key, WorkingMailbox) else "",
+                profile=key.profile if isinstance(key, WorkingMailbox) else key,
+                state="paused",
+                code=pause.reason.code,
+                cause=pause.reason.message,
+                remedy=pause.reason.remedy,
+                next_at=rfc3339(today + timedelta(seconds=pause.until - now)),
+            )
+            for key, pause in self._pauses.items()
+            if pause.until > now
+        )
 
     @property
     def mailboxes(self) -> int:

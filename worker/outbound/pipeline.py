@@ -86,6 +86,11 @@ class Outbound:
             self._ended(await self._settlement.abandon(delivery), "", self._clock.monotonic())
 
     @property
+    def in_progress(self) -> int:
+        """Requests taken and not yet settled."""
+        return self._in_progress
+
+    @property
     def active_mailboxes(self) -> int:
         """How many mailboxes mail is being sent from, or waits for its turn."""
         return self._lanes.active

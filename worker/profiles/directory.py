@@ -20,6 +20,15 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class IncomingRoute:
+    """How one mailbox is read."""
+
+    profile: Profile
+    mailbox: Mailbox
+    working: WorkingMailbox
+
+
+@dataclass(frozen=True, slots=True)
 class Credentials:
     username: str
     password: SecretReference
@@ -54,6 +63,27 @@ class Directory:
         working = profile.username if profile.sends_from_account else address
         assert working is not None
         return Route(profile, mailbox, WorkingMailbox(profile.name, same_mailbox(working)))
+
+    def incoming(self) -> tuple[IncomingRoute, ...]:
+        """Every mailbox that is to be read, and may be."""
+        routes = (
+            IncomingRoute(profile, mailbox, WorkingMailbox(profile.name, same_mailbox(mailbox.address)))
+            for mailbox in self.mailboxes.values()
+            if mailbox.incoming is not None
+            for profile in (self.profiles[mailbox.incoming],)
+        )
+        withheld = self.withheld()
+        return tuple(each for each in routes if each.profile.accept != "none" and each.mailbox.address not in withheld)
+
+    def withheld(self) -> tuple[str, ...]:
+        """Mailboxes that do not allow the router to use the credentials it would need to read them."""
+        return tuple(
+            mailbox.address
+            for mailbox in self.mailboxes.values()
+            if mailbox.incoming is not None
+            and self.profiles[mailbox.incoming].credentials == "user-specified"
+            and not mailbox.allow_credentials
+        )
 
     def credentials(self, working: WorkingMailbox) -> Credentials:
         """Whose name and password open a working mailbox."""

@@ -97,6 +97,8 @@ def _relations(mailbox: Mailbox, known: dict[str, Profile], written: set[str]) -
             faults.append(f"{place}: {key}: no profile is named {name!r}")
         elif profile and profile.direction != key:
             faults.append(f"{place}: {key}: {name!r} is an {profile.direction} profile")
+        elif profile and key == "incoming" and mailbox.address.startswith("*@"):
+            faults.append(f"{place}: incoming: a whole domain cannot be read: enter its mailboxes one by one")
         elif profile and profile.credentials == "user-specified":
             faults += [
                 f'{place}: {each}: is missing: profile {name!r} has credentials = "user-specified"'

@@ -111,7 +111,7 @@ class Profile(_Table):
     @property
     def sends_from_account(self) -> bool:
         """Whether drafts and sent copies live in the service account's own mailbox."""
-        return self._administrator and self.access != "impersonation"
+        return self.direction == "outgoing" and self._administrator and self.access != "impersonation"
 
     @property
     def _administrator(self) -> bool:

@@ -1,0 +1,81 @@
+"""How far a mailbox was read: the server's sync state, and what was there before and is owed to nobody.
+
+Everything before a cursor's state has been published or was never owed; a cursor is kept only when the broker has
+confirmed what it passes. One that is too old does no harm: it publishes the same events again, under the same ids.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+import orjson
+
+from worker.mail.incoming import Arrival
+
+MOST_PRESENT: Final = 1000
+"""So many mails of one second are told apart by their ids; more of them are published rather than lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """`walking`: the mailbox is being read from its beginning. What was received before `since` is not owed then, nor
+    what is `present` (ids of the mails of that very second); None owes everything. At the end of the walk all that
+    appears is owed, whatever its date: somebody moved it there.
+    """
+
+    state: str = ""
+    since: datetime | None = None
+    present: tuple[str, ...] = ()
+    walking: bool = True
+
+    def owes(self, arrival: Arrival) -> bool:
+        if not self.walking or self.since is None or arrival.received_at is None:
+            return True
+        return arrival.received_at >= self.since and arrival.id not in self.present
+
+    def after(self, state: str, *, last: bool) -> "Cursor":
+        """The cursor behind a page of changes that has been dealt with."""
+        return replace(self, state=state, walking=self.walking and not last)
+
+    def anew(self) -> "Cursor":
+        """From the beginning, since the server has lost the state. What was never owed still is not."""
+        return replace(self, state="", walking=True)
+
+    def note(self) -> str:
+        """As it is kept in the mailbox."""
+        note: dict[str, object] = {"version": 1, "state": self.state, "walking": self.walking}
+        if self.since is not None:
+            note |= {"since": self.since.isoformat(), "present": self.present}
+        return orjson.dumps(note).decode()
+
+
+def read(note: str) -> Cursor | None:
+    """A cursor as it was kept; None for what is not one."""
+    try:
+        told = orjson.loads(note)
+        since = datetime.fromisoformat(told["since"]) if "since" in told else None
+        state, walking, present = told["state"], told["walking"], tuple(told.get("present", ()))
+    except (ValueError, TypeError, KeyError):
+        return None
+    if (
+        not isinstance(state, str)
+        or not isinstance(walking, bool)
+        or not all(isinstance(each, str) for each in present)
+    ):
+        return None
+    return Cursor(state, since.replace(tzinfo=since.tzinfo or UTC) if since else None, present, walking)
+
+
+def first(start: Literal["now", "all"] | datetime, newest: Sequence[Arrival], now: datetime) -> Cursor:
+    """Where a mailbox begins that was never read.
+
+    "now" is the time of the newest mail by the server's own clock, since ours may differ from it. An empty Inbox owes
+    everything that will ever appear.
+    """
+    if isinstance(start, datetime):
+        return Cursor(since=start if start.tzinfo else start.replace(tzinfo=UTC))
+    if start == "all" or not newest:
+        return Cursor()
+    moments = [each.received_at for each in newest if each.received_at is not None]
+    return Cursor(since=max(moments, default=now), present=tuple(each.id for each in newest)[:MOST_PRESENT])
