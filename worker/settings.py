@@ -4,7 +4,7 @@ of the commands that use it (`worker/cli/options.py` makes the flags from here, 
 
 import os
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -70,6 +70,11 @@ def _listed(value: object) -> object:
     if not isinstance(value, str):
         return value
     return tuple(each.strip() for each in value.split(",") if each.strip()) or None
+
+
+def _networks(value: object) -> object:
+    listed = _listed(value)
+    return tuple(map(ip_network, listed)) if isinstance(listed, tuple) else listed
 
 
 Host = Annotated[str, StringConstraints(to_lower=True, pattern=r"^([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$")]
@@ -190,7 +195,7 @@ class Settings(BaseModel):
     ] = None
     attachment_networks: Annotated[
         tuple[IPv4Network | IPv6Network, ...] | None,
-        BeforeValidator(_listed),
+        BeforeValidator(_networks),
         Field(
             description="Networks (CIDR, comma-separated) in which those hosts may lie although they are not public: "
             "loopback, private and the like are refused else, whatever a name resolves to."
