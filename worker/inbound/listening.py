@@ -71,9 +71,10 @@ class Listening:
 
     def ended(self, report: Listened, now: float) -> None:
         """A group is not listened to any more: begin it anew, with those that were deaf apart and later."""
-        group = self._groups.pop(report.number, None)
+        group = self._groups.get(report.number)
         if group is None or group.profile != report.profile:
             return
+        del self._groups[report.number]
         begun_at = now if group.begun_at is None else group.begun_at
         deaf = set(report.deaf)
         hearing = tuple(each for each in group.mailboxes if each not in deaf)

@@ -43,11 +43,14 @@ class Trouble:
 
 @dataclass(slots=True, eq=False)
 class Watch:
-    """One mailbox. `note` is the last known cursor; `heard`: something may have come while it was out."""
+    """One mailbox. `note` is the last known cursor; `heard`: something may have come while it was out. `missed_at` is
+    when it is next seen to whether it has been out for too long.
+    """
 
     route: IncomingRoute
     due_at: float
     out_since: float | None = None
+    missed_at: float | None = None
     ready: bool = False
     heard: bool = False
     note: str = ""
@@ -104,9 +107,8 @@ class Schedule:
         """The mailboxes whose turn it is; they are out from now on."""
         while self._times and self._times[0][0] <= now:
             at, _, watch = heapq.heappop(self._times)
-            if watch.out_since is not None and at == watch.out_since + LOST_SECONDS:
-                self._back(watch)
-                self._make_ready(watch)
+            if at == watch.missed_at:
+                self._look_for(watch, now)
             elif watch.out_since is None and not watch.ready and at == watch.due_at:
                 self._make_ready(watch)
         return [watch for lane in self.lanes.values() for watch in self._taken(lane, now)]
@@ -190,8 +192,24 @@ class Schedule:
             watch = lane.ready.popleft()
             watch.ready, watch.heard, watch.out_since = False, False, now
             lane.out += 1
-            self._push(now + LOST_SECONDS, watch)
+            if watch.missed_at is None:
+                self._miss(watch, now + LOST_SECONDS)
             yield watch
+
+    def _miss(self, watch: Watch, at: float) -> None:
+        watch.missed_at = at
+        self._push(at, watch)
+
+    def _look_for(self, watch: Watch, now: float) -> None:
+        """Whoever is out for too long is taken for back; who went out since is looked for later."""
+        watch.missed_at = None
+        if watch.out_since is None:
+            return
+        if now < watch.out_since + LOST_SECONDS:
+            self._miss(watch, watch.out_since + LOST_SECONDS)
+            return
+        self._back(watch)
+        self._make_ready(watch)
 
     def _back(self, watch: Watch) -> None:
         if watch.out_since is not None:
