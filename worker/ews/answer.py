@@ -69,8 +69,14 @@ def read(answer: Answer, operation: str, trail: Trail, sent_bytes: int) -> tuple
     """
     if is_final(answer.status):
         return of_status(answer, trail, sent_bytes)
-    envelope = _envelope(answer.body)
-    if envelope is None:
+    return read_root(_root(answer.body), answer, operation, trail, sent_bytes)
+
+
+def read_root(
+    envelope: etree._Element | None, answer: Answer, operation: str, trail: Trail, sent_bytes: int
+) -> tuple[ResponseMessage, ...] | Trouble:
+    """The same of an answer whose body is read already; None if that was nothing."""
+    if envelope is None or envelope.tag != f"{{{SOAP}}}Envelope":
         return _not_soap(answer, trail, sent_bytes)
     fault = envelope.find(f"{{{SOAP}}}Body/{{{SOAP}}}Fault")
     if fault is not None:
@@ -81,14 +87,12 @@ def read(answer: Answer, operation: str, trail: Trail, sent_bytes: int) -> tuple
     return tuple(_messages(found, trail))
 
 
-def _envelope(body: bytes) -> etree._Element | None:
-    """The root of a whole SOAP envelope. Characters that XML cannot carry are taken out first if they are in the way;
+def _root(body: bytes) -> etree._Element | None:
+    """The root of a whole XML text. Characters that XML cannot carry are taken out first if they are in the way;
     a truncated text stays unreadable: half an answer must never pass for one.
     """
     root = _parsed(body)
-    if root is None:
-        root = _parsed(_cleaned(body))
-    return root if root is not None and root.tag == f"{{{SOAP}}}Envelope" else None
+    return _parsed(_cleaned(body)) if root is None else root
 
 
 def _parsed(text: bytes) -> etree._Element | None:
@@ -99,9 +103,14 @@ def _parsed(text: bytes) -> etree._Element | None:
 
 
 def _cleaned(body: bytes) -> bytes:
-    """The bytes without control characters, raw or as references, and with U+FFFD for what is not UTF-8."""
-    text = _REFERENCE.sub(_carried, body.translate(None, _CONTROLS))
-    return text.decode("utf-8", "replace").replace("\ufffe", "\ufffd").replace("\uffff", "\ufffd").encode()
+    """The bytes without control characters, and with U+FFFD for what is not UTF-8."""
+    text = without_controls(body).decode("utf-8", "replace")
+    return text.replace("\ufffe", "\ufffd").replace("\uffff", "\ufffd").encode()
+
+
+def without_controls(xml: bytes) -> bytes:
+    """XML without control characters, raw or as references."""
+    return _REFERENCE.sub(_carried, xml.translate(None, _CONTROLS))
 
 
 def _carried(reference: re.Match[bytes]) -> bytes:

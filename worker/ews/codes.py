@@ -160,7 +160,7 @@ _GROUPS: Final[tuple[tuple[Verdict, str], ...]] = (
         judged(PAUSE, MAILBOX, remedies.FOLDERS, doubtful=True),
         """ErrorFolderCorrupt ErrorFolderNotFound ErrorFolderSave ErrorFolderSaveFailed ErrorFolderSavePropertyError
         ErrorInvalidFolderId ErrorInvalidFolderTypeForOperation ErrorInvalidParentFolder ErrorParentFolderIdRequired
-        ErrorParentFolderNotFound ErrorSavedItemFolderNotFound ErrorToFolderNotFound""",
+        ErrorParentFolderNotFound ErrorSavedItemFolderNotFound ErrorSyncFolderNotFound ErrorToFolderNotFound""",
     ),
     (
         judged(PAUSE, PROFILE, remedies.EXPIRED, about_account=True),
@@ -179,6 +179,17 @@ _GROUPS: Final[tuple[tuple[Verdict, str], ...]] = (
         """ErrorIncorrectSchemaVersion ErrorInvalidSchemaVersionForMailboxVersion ErrorInvalidServerVersion
         ErrorWrongServerVersion ErrorWrongServerVersionDelegate""",
     ),
+    # Notifications are lost, or not to be had: polling goes on without them.
+    (
+        judged(TRANSIENT, MAILBOX, remedies.SUBSCRIPTIONS),
+        """ErrorEventNotFound ErrorExceededSubscriptionCount ErrorExpiredSubscription
+        ErrorInvalidPullSubscriptionId ErrorInvalidSubscription ErrorInvalidSubscriptionRequest
+        ErrorInvalidWatermark ErrorMissedNotificationEvents ErrorNewEventStreamConnectionOpened
+        ErrorProxiedSubscriptionCallFailure ErrorReadEventsFailed ErrorSubscriptionAccessDenied
+        ErrorSubscriptionDelegateAccessNotSupported ErrorSubscriptionNotFound ErrorSubscriptionUnsubscribed""",
+    ),
+    # Another worker has made the folder meanwhile.
+    (judged(TRANSIENT, MAILBOX, remedies.READ_AGAIN), "ErrorFolderExists"),
     # Codes of operations the router never asks for. Should one come all the same, it is treated as an unknown one.
     (
         UNKNOWN_CODE,
@@ -192,107 +203,107 @@ _GROUPS: Final[tuple[tuple[Verdict, str], ...]] = (
         ErrorCalendarInvalidAttributeValue ErrorCalendarInvalidDayForTimeChangePattern
         ErrorCalendarInvalidDayForWeeklyRecurrence ErrorCalendarInvalidPropertyState
         ErrorCalendarInvalidPropertyValue ErrorCalendarInvalidRecurrence ErrorCalendarInvalidTimeZone
-        ErrorCalendarIsCancelledForAccept ErrorCalendarIsCancelledForDecline ErrorCalendarIsCancelledForRemove
-        ErrorCalendarIsCancelledForTentative ErrorCalendarIsDelegatedForAccept
-        ErrorCalendarIsDelegatedForDecline ErrorCalendarIsDelegatedForRemove
-        ErrorCalendarIsDelegatedForTentative ErrorCalendarIsGroupMailboxForAccept
-        ErrorCalendarIsGroupMailboxForDecline ErrorCalendarIsGroupMailboxForSuppressReadReceipt
-        ErrorCalendarIsGroupMailboxForTentative ErrorCalendarIsNotOrganizer ErrorCalendarIsOrganizerForAccept
-        ErrorCalendarIsOrganizerForDecline ErrorCalendarIsOrganizerForRemove
-        ErrorCalendarIsOrganizerForTentative ErrorCalendarMeetingRequestIsOutOfDate
-        ErrorCalendarOccurrenceIndexIsOutOfRecurrenceRange ErrorCalendarOccurrenceIsDeletedFromRecurrence
-        ErrorCalendarOutOfRange ErrorCalendarSeekToConditionNotSupported ErrorCalendarViewRangeTooBig
+        ErrorCalendarIsCancelledForAccept ErrorCalendarIsCancelledForDecline
+        ErrorCalendarIsCancelledForRemove ErrorCalendarIsCancelledForTentative
+        ErrorCalendarIsDelegatedForAccept ErrorCalendarIsDelegatedForDecline
+        ErrorCalendarIsDelegatedForRemove ErrorCalendarIsDelegatedForTentative
+        ErrorCalendarIsGroupMailboxForAccept ErrorCalendarIsGroupMailboxForDecline
+        ErrorCalendarIsGroupMailboxForSuppressReadReceipt ErrorCalendarIsGroupMailboxForTentative
+        ErrorCalendarIsNotOrganizer ErrorCalendarIsOrganizerForAccept ErrorCalendarIsOrganizerForDecline
+        ErrorCalendarIsOrganizerForRemove ErrorCalendarIsOrganizerForTentative
+        ErrorCalendarMeetingRequestIsOutOfDate ErrorCalendarOccurrenceIndexIsOutOfRecurrenceRange
+        ErrorCalendarOccurrenceIsDeletedFromRecurrence ErrorCalendarOutOfRange
+        ErrorCalendarSeekToConditionNotSupported ErrorCalendarViewRangeTooBig
         ErrorCannotAccessDeletedPublicFolder ErrorCannotArchiveCalendarContactTaskFolderException
         ErrorCannotArchiveItemsInArchiveMailbox ErrorCannotArchiveItemsInPublicFolders
         ErrorCannotCreateCalendarItemInNonCalendarFolder ErrorCannotCreateContactInNonContactFolder
-        ErrorCannotCreatePostItemInNonMailFolder ErrorCannotCreateTaskInNonTaskFolder ErrorCannotDeleteObject
-        ErrorCannotDeleteTaskOccurrence ErrorCannotDisableMandatoryExtension ErrorCannotEmptyFolder
-        ErrorCannotGetExternalEcpUrl ErrorCannotGetSourceFolderPath
-        ErrorCannotSetCalendarPermissionOnNonCalendarFolder ErrorCannotSetNonCalendarPermissionOnCalendarFolder
-        ErrorCannotSetPermissionUnknownEntries ErrorCannotSpecifySearchFolderAsSourceFolder
-        ErrorCannotUninstallProvidedExtensions ErrorCannotUseFolderIdForItemId ErrorCannotUseItemIdForFolderId
+        ErrorCannotCreatePostItemInNonMailFolder ErrorCannotCreateTaskInNonTaskFolder
+        ErrorCannotDeleteObject ErrorCannotDeleteTaskOccurrence ErrorCannotDisableMandatoryExtension
+        ErrorCannotEmptyFolder ErrorCannotGetExternalEcpUrl ErrorCannotGetSourceFolderPath
+        ErrorCannotSetCalendarPermissionOnNonCalendarFolder
+        ErrorCannotSetNonCalendarPermissionOnCalendarFolder ErrorCannotSetPermissionUnknownEntries
+        ErrorCannotSpecifySearchFolderAsSourceFolder ErrorCannotUninstallProvidedExtensions
+        ErrorCannotUseFolderIdForItemId ErrorCannotUseItemIdForFolderId
         ErrorClientIntentInvalidStateDefinition ErrorClientIntentNotFound ErrorContainsFilterWrongType
         ErrorContentIndexingNotEnabled ErrorCreateManagedFolderPartialCompletion ErrorCrossMailboxMoveCopy
-        ErrorDelegateAlreadyExists ErrorDelegateCannotAddOwner ErrorDelegateNoUser ErrorDelegateValidationFailed
-        ErrorDeleteDistinguishedFolder ErrorDeleteItemsFailed ErrorDeleteUnifiedMessagingPromptFailed
-        ErrorDiscoverySearchesDisabled ErrorDistinguishedUserNotSupported ErrorDistributionListMemberNotExist
+        ErrorDelegateAlreadyExists ErrorDelegateCannotAddOwner ErrorDelegateNoUser
+        ErrorDelegateValidationFailed ErrorDeleteDistinguishedFolder ErrorDeleteItemsFailed
+        ErrorDeleteUnifiedMessagingPromptFailed ErrorDiscoverySearchesDisabled
+        ErrorDistinguishedUserNotSupported ErrorDistributionListMemberNotExist
         ErrorDuplicateExtendedKeywordDefinition ErrorDuplicateInputFolderNames
         ErrorDuplicateLegacyDistinguishedName ErrorDuplicateSenderRestrictionsInputFound
-        ErrorDuplicateUserIdsSpecified ErrorEventNotFound ErrorExceededSubscriptionCount
-        ErrorExpiredSubscription ErrorExportRemoteArchiveItemsFailed ErrorExtensionAlreadyInstalledForOrg
-        ErrorExtensionNotFound ErrorFindRemoteArchiveFolderFailed ErrorFolderExists
+        ErrorDuplicateUserIdsSpecified ErrorExportRemoteArchiveItemsFailed
+        ErrorExtensionAlreadyInstalledForOrg ErrorExtensionNotFound ErrorFindRemoteArchiveFolderFailed
         ErrorFolderPropertRequestFailed ErrorFreeBusyDLLimitReached ErrorFreeBusyGenerationFailed
-        ErrorGetRemoteArchiveFolderFailed ErrorGetRemoteArchiveItemFailed ErrorGetServerSecurityDescriptorFailed
-        ErrorIPGatewayNotFound ErrorImContactLimitReached ErrorImGroupDisplayNameAlreadyExists
-        ErrorImGroupLimitReached ErrorInboxRulesValidationError ErrorIndividualMailboxLimitReached
-        ErrorInstantSearchFailed ErrorInstantSearchSessionExpired ErrorInstantSearchTimeout
-        ErrorInvalidAccessLevel ErrorInvalidAttachmentSubfilter ErrorInvalidAttachmentSubfilterTextFilter
-        ErrorInvalidBulkActionType ErrorInvalidCompleteDate ErrorInvalidContactEmailAddress
-        ErrorInvalidContactEmailIndex ErrorInvalidDelegatePermission ErrorInvalidDelegateUserId
-        ErrorInvalidExcludesRestriction ErrorInvalidExpressionTypeForSubFilter ErrorInvalidExtensionId
-        ErrorInvalidExternalSharingInitiator ErrorInvalidExternalSharingSubscriber
+        ErrorGetRemoteArchiveFolderFailed ErrorGetRemoteArchiveItemFailed
+        ErrorGetServerSecurityDescriptorFailed ErrorIPGatewayNotFound ErrorImContactLimitReached
+        ErrorImGroupDisplayNameAlreadyExists ErrorImGroupLimitReached ErrorInboxRulesValidationError
+        ErrorIndividualMailboxLimitReached ErrorInstantSearchFailed ErrorInstantSearchSessionExpired
+        ErrorInstantSearchTimeout ErrorInvalidAccessLevel ErrorInvalidAttachmentSubfilter
+        ErrorInvalidAttachmentSubfilterTextFilter ErrorInvalidBulkActionType ErrorInvalidCompleteDate
+        ErrorInvalidContactEmailAddress ErrorInvalidContactEmailIndex ErrorInvalidDelegatePermission
+        ErrorInvalidDelegateUserId ErrorInvalidExcludesRestriction ErrorInvalidExpressionTypeForSubFilter
+        ErrorInvalidExtensionId ErrorInvalidExternalSharingInitiator ErrorInvalidExternalSharingSubscriber
         ErrorInvalidFederatedOrganizationId ErrorInvalidFederationOrganizationIdentifier
-        ErrorInvalidFractionalPagingParameters ErrorInvalidFreeBusyViewType ErrorInvalidGetSharingFolderRequest
-        ErrorInvalidIdReturnedByResolveNames ErrorInvalidIdTooManyAttachmentLevels ErrorInvalidImContactId
+        ErrorInvalidFractionalPagingParameters ErrorInvalidFreeBusyViewType
+        ErrorInvalidGetSharingFolderRequest ErrorInvalidIdReturnedByResolveNames
+        ErrorInvalidIdTooManyAttachmentLevels ErrorInvalidImContactId
         ErrorInvalidImDistributionGroupSmtpAddress ErrorInvalidImGroupId ErrorInvalidIndexedPagingParameters
         ErrorInvalidInternetWebProxyOnLocalServer ErrorInvalidItemForOperationAcceptItem
         ErrorInvalidItemForOperationArchiveItem ErrorInvalidItemForOperationCancelItem
         ErrorInvalidItemForOperationCreateItemAttachment ErrorInvalidItemForOperationDeclineItem
         ErrorInvalidItemForOperationExpandDL ErrorInvalidItemForOperationRemoveItem
-        ErrorInvalidItemForOperationTentative ErrorInvalidKeepNCount ErrorInvalidKeepNType ErrorInvalidLatitude
-        ErrorInvalidLikeRequest ErrorInvalidLongitude ErrorInvalidManagedFolderProperty
+        ErrorInvalidItemForOperationTentative ErrorInvalidKeepNCount ErrorInvalidKeepNType
+        ErrorInvalidLatitude ErrorInvalidLikeRequest ErrorInvalidLongitude ErrorInvalidManagedFolderProperty
         ErrorInvalidManagedFolderQuota ErrorInvalidManagedFolderSize ErrorInvalidManagementRoleHeader
         ErrorInvalidMergedFreeBusyInterval ErrorInvalidNameForNameResolution ErrorInvalidOofParameter
         ErrorInvalidOrganizationRelationshipForFreeBusy ErrorInvalidPagingMaxRows
         ErrorInvalidPercentCompleteValue ErrorInvalidPermissionSettings ErrorInvalidPhoneCallId
         ErrorInvalidPhoneNumber ErrorInvalidPhotoSize ErrorInvalidPropertyForExists
-        ErrorInvalidPullSubscriptionId ErrorInvalidPushSubscriptionUrl ErrorInvalidRecipientSubfilter
+        ErrorInvalidPushSubscriptionUrl ErrorInvalidRecipientSubfilter
         ErrorInvalidRecipientSubfilterComparison ErrorInvalidRecipientSubfilterOrder
         ErrorInvalidRecipientSubfilterTextFilter ErrorInvalidReportMessageActionType ErrorInvalidRestriction
         ErrorInvalidRetentionTagIdGuid ErrorInvalidRetentionTagInheritance ErrorInvalidRetentionTagInvisible
         ErrorInvalidRetentionTagNone ErrorInvalidRetentionTagTypeMismatch ErrorInvalidSIPUri
         ErrorInvalidScheduledOofDuration ErrorInvalidSecurityDescriptor ErrorInvalidSharingData
         ErrorInvalidSharingMessage ErrorInvalidSubfilterType ErrorInvalidSubfilterTypeNotAttendeeType
-        ErrorInvalidSubfilterTypeNotRecipientType ErrorInvalidSubscription ErrorInvalidSubscriptionRequest
-        ErrorInvalidSweepRule ErrorInvalidSweepRuleOperationType ErrorInvalidTimeInterval
-        ErrorInvalidUserOofSettings ErrorInvalidWatermark ErrorLegacyMailboxFreeBusyViewTypeNotMerged
+        ErrorInvalidSubfilterTypeNotRecipientType ErrorInvalidSweepRule ErrorInvalidSweepRuleOperationType
+        ErrorInvalidTimeInterval ErrorInvalidUserOofSettings ErrorLegacyMailboxFreeBusyViewTypeNotMerged
         ErrorLocationServicesDisabled ErrorLocationServicesInvalidRequest ErrorLocationServicesRequestFailed
         ErrorLocationServicesRequestTimedOut ErrorMailTipsDisabled ErrorMailboxDataArrayEmpty
         ErrorMailboxDataArrayTooBig ErrorMailboxHoldNotFound ErrorMailboxScopeNotAllowedWithoutQueryString
         ErrorManagedFolderAlreadyExists ErrorManagedFolderNotFound ErrorManagedFoldersRootFailure
         ErrorMarketPlaceExtensionAlreadyInstalledForOrg ErrorMeetingSuggestionGenerationFailed
-        ErrorMessageTrackingNoSuchDomain ErrorMessageTrackingPermanentError ErrorMessageTrackingTransientError
-        ErrorMissedNotificationEvents ErrorMissingEmailAddressForManagedFolder
+        ErrorMessageTrackingNoSuchDomain ErrorMessageTrackingPermanentError
+        ErrorMessageTrackingTransientError ErrorMissingEmailAddressForManagedFolder
         ErrorMissingInformationReferenceItemId ErrorMissingInformationSharingFolderId
         ErrorMissingItemForCreateItemAttachment ErrorMissingManagedFolderId ErrorMissingUserIdInformation
         ErrorMoreThanOneAccessModeSpecified ErrorMoveDistinguishedFolder ErrorMultiLegacyMailboxAccess
         ErrorNameResolutionMultipleResults ErrorNameResolutionNoMailbox ErrorNameResolutionNoResults
-        ErrorNewEventStreamConnectionOpened ErrorNewerExtensionAlreadyInstalled
-        ErrorNewerMarketPlaceExtensionAlreadyInstalled ErrorNoCalendar ErrorNoFolderClassOverride
-        ErrorNoFreeBusyAccess ErrorNoPublicFolderReplicaAvailable ErrorNoPublicFolderServerAvailable
-        ErrorNoRbacPermissionToInstallMarketPlaceExtensions
-        ErrorNoRbacPermissionToInstallReadWriteMailboxExtensions ErrorNoSenderRestrictionsSettingsFoundInRequest
-        ErrorNoSpeechDetected ErrorNotAllowedExternalSharingByPolicy ErrorNotSupportedSharingMessage
+        ErrorNewerExtensionAlreadyInstalled ErrorNewerMarketPlaceExtensionAlreadyInstalled ErrorNoCalendar
+        ErrorNoFolderClassOverride ErrorNoFreeBusyAccess ErrorNoPublicFolderReplicaAvailable
+        ErrorNoPublicFolderServerAvailable ErrorNoRbacPermissionToInstallMarketPlaceExtensions
+        ErrorNoRbacPermissionToInstallReadWriteMailboxExtensions
+        ErrorNoSenderRestrictionsSettingsFoundInRequest ErrorNoSpeechDetected
+        ErrorNotAllowedExternalSharingByPolicy ErrorNotSupportedSharingMessage
         ErrorOccurrenceCrossingBoundary ErrorOccurrenceTimeSpanTooBig
-        ErrorOperationNotAllowedWithPublicFolderRoot ErrorOrganizationNotFederated ErrorOutlookRuleBlobExists
-        ErrorPermissionNotAllowedByPolicy ErrorPhoneNumberNotDialable ErrorPromptPublishingOperationFailed
-        ErrorProxiedSubscriptionCallFailure ErrorPublicFolderMailboxDiscoveryFailed
+        ErrorOperationNotAllowedWithPublicFolderRoot ErrorOrganizationNotFederated
+        ErrorOutlookRuleBlobExists ErrorPermissionNotAllowedByPolicy ErrorPhoneNumberNotDialable
+        ErrorPromptPublishingOperationFailed ErrorPublicFolderMailboxDiscoveryFailed
         ErrorPublicFolderOperationFailed ErrorPublicFolderRequestProcessingFailed
         ErrorPublicFolderServerNotFound ErrorPublicFolderSyncException ErrorQueryFilterTooLong
-        ErrorReadEventsFailed ErrorReadReceiptNotPending ErrorRecognizerNotInstalled
-        ErrorRecurrenceEndDateTooBig ErrorRecurrenceHasNoOccurrence ErrorRemoveDelegatesFailed
-        ErrorResolveNamesInvalidFolderType ErrorResolveNamesOnlyOneContactsFolderAllowed
-        ErrorRestrictionTooComplex ErrorRestrictionTooLong ErrorRulesOverQuota ErrorSearchFolderNotInitialized
-        ErrorSearchQueryHasTooManyKeywords ErrorSearchTooManyMailboxes ErrorSendMeetingCancellationsRequired
+        ErrorReadReceiptNotPending ErrorRecognizerNotInstalled ErrorRecurrenceEndDateTooBig
+        ErrorRecurrenceHasNoOccurrence ErrorRemoveDelegatesFailed ErrorResolveNamesInvalidFolderType
+        ErrorResolveNamesOnlyOneContactsFolderAllowed ErrorRestrictionTooComplex ErrorRestrictionTooLong
+        ErrorRulesOverQuota ErrorSearchFolderNotInitialized ErrorSearchQueryHasTooManyKeywords
+        ErrorSearchTooManyMailboxes ErrorSendMeetingCancellationsRequired
         ErrorSendMeetingInvitationsOrCancellationsRequired ErrorSendMeetingInvitationsRequired
         ErrorSenderRestrictionsUpdateFailed ErrorSentMeetingRequestUpdate ErrorSentTaskRequestUpdate
         ErrorSharingNoExternalEwsAvailable ErrorSharingSynchronizationFailed ErrorSpeechGrammarError
-        ErrorSubscriptionAccessDenied ErrorSubscriptionDelegateAccessNotSupported ErrorSubscriptionNotFound
-        ErrorSubscriptionUnsubscribed ErrorSyncFolderNotFound ErrorTargetDomainNotSupported
-        ErrorTeamMailboxActiveToPendingDelete ErrorTeamMailboxErrorUnknown
-        ErrorTeamMailboxFailedSendingNotifications ErrorTeamMailboxNotAuthorizedOwner ErrorTeamMailboxNotFound
-        ErrorTeamMailboxNotLinkedToSharePoint ErrorTeamMailboxUrlValidationFailed ErrorTimeIntervalTooBig
-        ErrorTimeZone ErrorUMServerUnavailable ErrorUnableToGetUserOofSettings
+        ErrorTargetDomainNotSupported ErrorTeamMailboxActiveToPendingDelete ErrorTeamMailboxErrorUnknown
+        ErrorTeamMailboxFailedSendingNotifications ErrorTeamMailboxNotAuthorizedOwner
+        ErrorTeamMailboxNotFound ErrorTeamMailboxNotLinkedToSharePoint ErrorTeamMailboxUrlValidationFailed
+        ErrorTimeIntervalTooBig ErrorTimeZone ErrorUMServerUnavailable ErrorUnableToGetUserOofSettings
         ErrorUnableToRemoveImContactFromGroup ErrorUnexpectedUnifiedGroupsCount
         ErrorUnifiedGroupAadAuthorizationRequestDenied ErrorUnifiedGroupAlreadyExists
         ErrorUnifiedGroupCreationDisabled ErrorUnifiedGroupMailboxAADCreationFailed
@@ -304,8 +315,9 @@ _GROUPS: Final[tuple[tuple[Verdict, str], ...]] = (
         ErrorUnifiedMessagingRequestFailed ErrorUnifiedMessagingServerNotFound ErrorUnsupportedPathForQuery
         ErrorUnsupportedPathForSortGroup ErrorUnsupportedQueryFilter ErrorUnsupportedRecurrence
         ErrorUnsupportedSubFilter ErrorUnsupportedUserForExecuteSearch ErrorUpdateDelegatesFailed
-        ErrorUserNotUnifiedMessagingEnabled ErrorUserWithoutFederatedProxyAddress ErrorVoiceMailNotImplemented
-        ErrorWeatherServiceDisabled ErrorWorkingHoursSaveFailed ErrorWorkingHoursXmlMalformed""",
+        ErrorUserNotUnifiedMessagingEnabled ErrorUserWithoutFederatedProxyAddress
+        ErrorVoiceMailNotImplemented ErrorWeatherServiceDisabled ErrorWorkingHoursSaveFailed
+        ErrorWorkingHoursXmlMalformed""",
     ),
 )
 

@@ -1,18 +1,22 @@
 """Requests to one endpoint: signed in, sent once, read, counted."""
 
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
 from uuid import uuid4
 
 from worker import __version__
 from worker.clock import Clock
 from worker.ews import remedies
+from worker.ews.affinity import Affinity
 from worker.ews.answer import UNREADABLE, ResponseMessage, read, trail_of
 from worker.ews.auth import Basic, SignIn
 from worker.ews.codes import BUSY, Disposition, Verdict, judged, verdict_on
 from worker.ews.endpoint import Endpoint
 from worker.ews.template import Filled
-from worker.ews.transport import NoAnswer, Wire
+from worker.ews.transport import Answer, NoAnswer, Wire
 from worker.ews.trouble import Trail, Trouble
+from worker.mail.incoming import Sink
 from worker.mail.outcome import Scope
 from worker.settings import ConfigurationError
 
@@ -29,10 +33,35 @@ _NOT_REACHED: Final = {
 }
 
 
+Result = TypeVar("Result")
+_Ask = Callable[[Wire, Mapping[str, str]], Awaitable[Answer | NoAnswer]]
+
+
 class Observe(Protocol):
     """Told of every request: result is ok, error, busy, denied or no-answer."""
 
     def __call__(self, profile: str, operation: str, result: str, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request about a mailbox, and the group of subscriptions it belongs to, if it does."""
+
+    operation: str
+    mailbox: str
+    body: Filled
+    affinity: Affinity | None = None
+
+    def headers(self, trail: Trail) -> Mapping[str, str]:
+        return {
+            "Content-Type": "text/xml; charset=utf-8",
+            "SOAPAction": f'"http://schemas.microsoft.com/exchange/services/2006/messages/{self.operation}"',
+            "User-Agent": USER_AGENT,
+            "client-request-id": trail.request_id,
+            "return-client-request-id": "true",
+            "X-AnchorMailbox": self.mailbox,
+            **(self.affinity.headers if self.affinity else {}),
+        }
 
 
 class Exchange:
@@ -40,44 +69,50 @@ class Exchange:
 
     `takes_message_id` turns False when the server has shown that it lets nobody set InternetMessageId; it then gives
     its own on sending. `keeps_message_id` says whether mail leaves with the one it was drafted with: some servers
-    replace it on sending, and tell nobody. None until a mail of ours was seen that has left.
+    replace it on sending, and tell nobody. None until a mail of ours was seen that has left. `makes_text` turns False
+    when the server has shown that it makes no plain text beside an HTML body.
     """
 
     def __init__(self, endpoint: Endpoint, observe: Observe, clock: Clock) -> None:
         self.endpoint = endpoint
         self.takes_message_id = True
         self.keeps_message_id: bool | None = None
+        self.makes_text = True
         self._observe = observe
         self._clock = clock
         self._sign_in: SignIn = Basic(endpoint.sign_in)
         self._wire: Wire | None = None
 
     async def call(
-        self, operation: str, mailbox: str, body: Filled, expected: int
+        self, operation: str, mailbox: str, body: Filled, expected: int, affinity: Affinity | None = None
     ) -> tuple[ResponseMessage, ...] | Trouble:
         """One request, and the response messages of its answer: one for each of `expected` things asked for."""
-        request_id = str(uuid4())  # a name to find the request by in logs; nothing is decided by it
-        endpoint = self.endpoint
-        trail = Trail(
-            endpoint.server,
-            request_id,
-            own_credentials=endpoint.own_credentials,
-            shared_mailbox=endpoint.shared_mailbox,
-        )
-        headers = {
-            "Content-Type": "text/xml; charset=utf-8",
-            "SOAPAction": f'"http://schemas.microsoft.com/exchange/services/2006/messages/{operation}"',
-            "User-Agent": USER_AGENT,
-            "client-request-id": request_id,
-            "return-client-request-id": "true",
-            "X-AnchorMailbox": mailbox,
-        }
+        trail, request = self._trail(), Request(operation, mailbox, body, affinity)
         began = self._clock.monotonic()
-        got = await self._signed_in(operation, headers, body, trail)
-        if not isinstance(got, Trouble) and len(got) != expected:
-            # EWS answers in the order asked. Which answer is missing cannot be told, so none is believed.
-            got = trail.trouble("answer-incomplete", UNREADABLE, f"{len(got)} answers to {expected} questions")
+        answer = await self._asked(lambda wire, headers: wire.post(headers, body), request, trail)
+        if isinstance(answer, Trouble):
+            got: tuple[ResponseMessage, ...] | Trouble = answer
+        else:
+            if affinity is not None:
+                affinity.learn(answer.cookies)
+            got = _whole(read(answer, operation, trail_of(answer, trail), sum(map(len, body))), expected, trail)
         self._observe(self.endpoint.profile, operation, _result(got), self._clock.monotonic() - began)
+        return got
+
+    async def pour(
+        self, request: Request, sink: Sink, conclude: Callable[[Answer, Trail], Result | Trouble], quiet_seconds: float
+    ) -> Result | Trouble:
+        """One request whose answer goes into `sink` while it comes, as `Wire.pour` has it; `conclude` says at the end
+        what it was. What the sink raises comes out here.
+        """
+        trail = self._trail()
+        began = self._clock.monotonic()
+        answer = await self._asked(
+            lambda wire, headers: wire.pour(headers, request.body, sink, quiet_seconds), request, trail
+        )
+        got = answer if isinstance(answer, Trouble) else conclude(answer, trail_of(answer, trail))
+        result = _result(got) if isinstance(got, Trouble) else "ok"
+        self._observe(self.endpoint.profile, request.operation, result, self._clock.monotonic() - began)
         return got
 
     async def close(self) -> None:
@@ -85,9 +120,16 @@ class Exchange:
             await self._wire.close()
             self._wire = None
 
-    async def _signed_in(
-        self, operation: str, headers: dict[str, str], body: Filled, trail: Trail
-    ) -> tuple[ResponseMessage, ...] | Trouble:
+    def _trail(self) -> Trail:
+        endpoint = self.endpoint
+        return Trail(
+            endpoint.server,
+            str(uuid4()),  # a name to find the request by in logs; nothing is decided by it
+            own_credentials=endpoint.own_credentials,
+            shared_mailbox=endpoint.shared_mailbox,
+        )
+
+    async def _asked(self, ask: _Ask, request: Request, trail: Trail) -> Answer | Trouble:
         """The attempts of the sign-in flow; each is made only if the one before did nothing."""
         if not self.endpoint.guards_secrets:
             return trail.trouble("clear-text-refused", _CLEAR_TEXT, "a password would cross the network in clear text")
@@ -96,16 +138,17 @@ class Exchange:
         except OSError as error:
             return trail.trouble("ca-file", _CA_FILE, f"the CA file cannot be used: {error}")
         try:
+            headers = request.headers(trail)
             flow = self._sign_in.flow()
             signed = next(flow)
             while True:
-                answer = await wire.post({**headers, **signed}, body)
+                answer = await ask(wire, {**headers, **signed})
                 if isinstance(answer, NoAnswer):
                     return _unanswered(answer, trail)
                 try:
                     signed = flow.send(answer)
                 except StopIteration:
-                    return read(answer, operation, trail_of(answer, trail), sum(map(len, body)))
+                    return answer
         except ConfigurationError as error:
             return trail.trouble("secret-missing", _SECRET, str(error))
 
@@ -114,6 +157,15 @@ class Exchange:
             endpoint = self.endpoint
             self._wire = Wire(endpoint.url, endpoint.ca_file, endpoint.timeout_seconds, self._clock)
         return self._wire
+
+
+def _whole(
+    got: tuple[ResponseMessage, ...] | Trouble, expected: int, trail: Trail
+) -> tuple[ResponseMessage, ...] | Trouble:
+    """EWS answers in the order asked. Which answer is missing cannot be told, so none is believed then."""
+    if isinstance(got, Trouble) or len(got) == expected:
+        return got
+    return trail.trouble("answer-incomplete", UNREADABLE, f"{len(got)} answers to {expected} questions")
 
 
 def _unanswered(answer: NoAnswer, trail: Trail) -> Trouble:

@@ -74,3 +74,29 @@ CA_FILE: Final = "Check that ca_file in the profile is a readable file with CA c
 NO_ANSWER: Final = "Nothing: the router looks whether it was done. If it repeats, check the server and the network."
 NOT_EWS: Final = "Check that the profile's location is Exchange itself: something else answered, or answered half."
 RESTLESS: Final = "Nothing: it is tried again. If it goes on, see what changes or fills the mailbox's folders."
+
+# Said of reading
+READ_AGAIN: Final = "Nothing: it is read again. If it repeats, give Exchange support the request id."
+READ_AGAIN_NETWORK: Final = "Nothing: it is read again. If it repeats, check the server and the network."
+UNREADABLE_MAIL: Final = (
+    "Open the mail in Outlook: if it opens there, copy it into another folder and back into the Inbox. If many cannot "
+    "be read, repair the mailbox: New-MailboxRepairRequest -Mailbox <mailbox> -CorruptionType SearchFolder,"
+    "AggregateCounts,ProvisionedFolder,FolderView."
+)
+CONTENT_TOO_LARGE: Final = "Take the file out of the mailbox by hand: it is larger than what the router reads."
+INBOX: Final = (
+    "The Inbox or the folder named in the profile is not there, or not for this account: check its rights "
+    "(Get-MailboxPermission <mailbox>, Get-MailboxFolderPermission <mailbox>:\\Inbox)."
+)
+INBOX_FULL: Final = (
+    "The mailbox is full, so the router cannot note in it how far it has read: empty it, or raise its quota "
+    "(Set-Mailbox <mailbox> -ProhibitSendReceiveQuota)."
+)
+FINISHING: Final = (
+    "Let the router's account change the mailbox, not only read it (Add-MailboxPermission <mailbox> -AccessRights "
+    'FullAccess -User <account>), or set after = "leave" in the profile.'
+)
+SUBSCRIPTIONS: Final = (
+    "Nothing: without notifications the mailbox is polled at its interval. For faster notice let the profile use "
+    "impersonation, and see the limit of subscriptions (Get-ThrottlingPolicy, EwsMaxSubscriptions)."
+)

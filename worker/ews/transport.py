@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
 from typing import Final, Literal
@@ -18,6 +18,7 @@ import aiohttp
 
 from worker.clock import Clock
 from worker.ews.upload import Upload
+from worker.mail.incoming import Sink
 from worker.profiles.model import is_loopback
 
 MAX_ANSWER_BYTES: Final = 16 * 2**20
@@ -31,12 +32,13 @@ _CONNECTIONS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole HTTP response. Header names compare without case."""
+    """A whole HTTP response. Header names compare without case. `cookies` are those it sets, whatever for."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     retry_after_seconds: float | None = None
+    cookies: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -98,13 +100,55 @@ class Wire:
                     trace_request_ctx=state,
                 ) as response,
             ):
-                text = await _bounded(response.content)
-                if text is None:
-                    return NoAnswer("too-large", sent=True, text=f"the answer exceeds {MAX_ANSWER_BYTES} bytes")
-                wait = self._wait_named(response.headers.get("Retry-After"))
-                return Answer(response.status, response.headers, text, wait)
+                return await self._whole(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return _no_answer(error, sent=state.connected)
+
+    async def pour(
+        self, headers: Mapping[str, str], body: Sequence[bytes | Upload], sink: Sink, quiet_seconds: float
+    ) -> Answer | NoAnswer:
+        """Send one small request; at most once. What an answer with status 200 holds goes into `sink` while it comes,
+        and is not in what is returned; any other answer is read as a whole.
+
+        No longer than `quiet_seconds` is waited for each portion. What the sink raises comes out here.
+        """
+        state = SimpleNamespace(connected=False)
+        data = b"".join(piece for piece in body if isinstance(piece, bytes))
+        # Unpacked, a small portion could become a very large one.
+        sent = {**headers, "Accept-Encoding": "identity", "Content-Length": str(len(data))}
+        async with contextlib.AsyncExitStack() as closing:
+            try:
+                async with asyncio.timeout(quiet_seconds):
+                    request = self._session.post(
+                        self._url,
+                        data=data,
+                        headers=sent,
+                        allow_redirects=False,
+                        proxy=self._proxy,
+                        trace_request_ctx=state,
+                    )
+                    response = await closing.enter_async_context(request)
+                    if response.status != 200:  # noqa: PLR2004 - HTTP's "OK"
+                        return await self._whole(response)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                return _no_answer(error, sent=state.connected)
+            while True:
+                try:
+                    async with asyncio.timeout(quiet_seconds):
+                        portion = await response.content.readany()
+                except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                    return _no_answer(error, sent=True)
+                if not portion:
+                    return Answer(response.status, response.headers, b"")
+                await sink(portion)
+
+    async def _whole(self, response: aiohttp.ClientResponse) -> Answer | NoAnswer:
+        text = await _bounded(response.content)
+        if text is None:
+            return NoAnswer("too-large", sent=True, text=f"the answer exceeds {MAX_ANSWER_BYTES} bytes")
+        wait = self._wait_named(response.headers.get("Retry-After"))
+        cookies = {name: each.value for name, each in response.cookies.items()}
+        return Answer(response.status, response.headers, text, wait, cookies)
 
     async def close(self) -> None:
         await self._session.close()

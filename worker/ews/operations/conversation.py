@@ -63,7 +63,7 @@ def sent_copies(message: ResponseMessage, domain: str) -> tuple[SentCopy, ...]:
 
 
 def _named(item: etree._Element) -> list[tuple[str, str]]:
-    """Values of extended properties by name, in lower case: Exchange does not always give back the case it was asked."""
+    """Values of extended properties by name, in lower case: Exchange does not always give the case back."""
     found = []
     for each in item.iterfind(_T + "ExtendedProperty"):
         uri = each.find(_T + "ExtendedFieldURI")
