@@ -17,10 +17,14 @@ def show_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         for row in rows:
             click.echo("\t".join(" ".join(cell.split()) for cell in row))
         return
+    Console().print(table_of(columns, rows))
+
+
+def table_of(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table(*(Column(name, overflow="fold") for name in columns), box=None, header_style="bold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))  # Text: square brackets of a message are no markup
-    Console().print(table)
+    return table
 
 
 @contextlib.contextmanager

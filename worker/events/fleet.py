@@ -74,6 +74,6 @@ def bounded(state: WorkerState, *, everything: bool) -> WorkerState:
     if outbound:
         outbound = outbound.model_copy(update={"paused": outbound.paused[:MOST]})
     if inbound:
-        listed = inbound.all[:MOST] if everything else ()
+        listed = tuple(sorted(inbound.all, key=lambda each: each.state != "paused")[:MOST]) if everything else ()
         inbound = inbound.model_copy(update={"trouble": inbound.trouble[:MOST], "all": listed})
     return state.model_copy(update={"outbound": outbound, "inbound": inbound})

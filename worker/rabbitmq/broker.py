@@ -18,7 +18,7 @@ from worker import retry
 from worker.events.broker import Burial, Delivery, Headers, HeaderValue, Unconfirmed
 from worker.rabbitmq.connection import LOST, Session, closing_told, told
 from worker.rabbitmq.consumer import Taken
-from worker.rabbitmq.topology import BULK, DEAD, MAIL, OUTBOUND, tier_name
+from worker.rabbitmq.topology import DEAD, MAIL, tier_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -115,22 +115,26 @@ class RabbitBroker:
         await self._publisher.publish(MAIL, routing_key, body, properties)
 
     async def park(self, delivery: Delivery, delay_seconds: float, headers: Mapping[str, HeaderValue]) -> None:
-        tier = tier_name(retry.tier(delay_seconds))
-        queue = BULK if delivery.bulk else OUTBOUND
+        tier, queue = tier_name(retry.tier(delay_seconds)), _taken(delivery).queue
         await self._publisher.publish(tier, queue, delivery.body, copied(delivery, bounded(headers)))
 
     async def bury(self, delivery: Delivery, burial: Burial) -> None:
-        headers = bounded(
-            {
-                "x-reason": burial.reason,
-                "x-detail": burial.detail,
-                "x-remedy": burial.remedy,
-                "x-attempts": burial.attempts,
-                "x-first-seen-at": burial.first_seen_at,
-                "x-queue": BULK if delivery.bulk else OUTBOUND,
-            }
-        )
+        headers = burial_headers(burial, _taken(delivery).queue)
         await self._publisher.publish("", DEAD, delivery.body, copied(delivery, headers))
+
+
+def burial_headers(burial: Burial, queue: str) -> dict[str, HeaderValue]:
+    """What a dead letter says of itself. `queue` is where a replay puts it."""
+    return bounded(
+        {
+            "x-reason": burial.reason,
+            "x-detail": burial.detail,
+            "x-remedy": burial.remedy,
+            "x-attempts": burial.attempts,
+            "x-first-seen-at": burial.first_seen_at,
+            "x-queue": queue,
+        }
+    )
 
 
 def copied(delivery: Delivery, headers: Headers) -> Basic.Properties:
@@ -139,8 +143,7 @@ def copied(delivery: Delivery, headers: Headers) -> Basic.Properties:
     Left out are its expiration, which would cut a delay short or lose a dead letter, and its user id, which the
     broker accepts from that user only.
     """
-    assert isinstance(delivery, Taken), "a delivery of another broker"
-    original = delivery.properties
+    original = _taken(delivery).properties
     return Basic.Properties(
         content_type=original.content_type,
         content_encoding=original.content_encoding,
@@ -153,6 +156,11 @@ def copied(delivery: Delivery, headers: Headers) -> Basic.Properties:
         message_type=original.message_type,
         app_id=original.app_id,
     )
+
+
+def _taken(delivery: Delivery) -> Taken:
+    assert isinstance(delivery, Taken), "a delivery of another broker"
+    return delivery
 
 
 def bounded(headers: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:

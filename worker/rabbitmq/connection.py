@@ -92,6 +92,15 @@ class Session:
         self._consumed.add((channel, queue))
         return await _begin(channel, queue, deliver)
 
+    async def release(self, channel: AbstractChannel) -> None:
+        """Close one channel in good order. What is not settled on it goes back at once. Raises one of `LOST`."""
+        channel.close_callbacks.discard(self._closed)
+        underlay = await channel.get_underlay_channel()
+        self._consumed = {each for each in self._consumed if each[0] is not underlay}
+        with closing_told():
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await channel.close()
+
     async def flush(self) -> None:
         """Return when the queues have taken every ack.
 
@@ -174,7 +183,7 @@ class BrokerConnection:
             await asyncio.wait((task, watch, session.lost), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._report(connected=False)
-            await _ended(task, watch)
+            await ended(task, watch)
         for each in (task, watch):
             error = None if each.cancelled() else each.exception()
             if error is not None and not _is_loss(error):
@@ -208,7 +217,7 @@ class BrokerConnection:
         try:
             await asyncio.wait((sleep, stop), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _ended(sleep, stop)
+            await ended(sleep, stop)
 
 
 @contextlib.asynccontextmanager
@@ -329,7 +338,7 @@ def closing_told() -> Iterator[None]:
         raise
 
 
-async def _ended(*tasks: asyncio.Future[Any]) -> None:
+async def ended(*tasks: asyncio.Future[Any]) -> None:
     """Cancel what still runs, and wait until it has ended."""
     for task in tasks:
         task.cancel()

@@ -18,7 +18,7 @@ from worker.events.broker import Headers
 from worker.rabbitmq.broker import BURIAL_HEADERS, Publisher, copied
 from worker.rabbitmq.connection import Session, closing_told
 from worker.rabbitmq.consumer import Taken
-from worker.rabbitmq.topology import BULK, DEAD, OUTBOUND
+from worker.rabbitmq.topology import BULK, DEAD, ITEMS, OUTBOUND
 
 WINDOW: Final = 100
 """Messages in memory at once."""
@@ -31,7 +31,7 @@ HISTORY_HEADERS: Final = frozenset(
 )
 """What our own passes wrote on a message. A replayed one begins without a past (PROTOCOL 3: the doubt is cleared)."""
 
-_REPLAYABLE: Final = (OUTBOUND, BULK)
+_REPLAYABLE: Final = (OUTBOUND, BULK, ITEMS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,156 @@
+"""What the workers of a fleet answered, put together and made readable for `mailrouter status`."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from worker.clock import rfc3339
+from worker.events.fleet import MailboxState, WorkerState
+from worker.rabbitmq.fleet import WAIT_SECONDS, FleetState
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    direction: str
+    mailbox: MailboxState
+
+
+class Status:
+    """What the workers answered, put together."""
+
+    def __init__(self, fleet: FleetState, now: datetime) -> None:
+        self.workers = fleet.workers
+        self.queues = fleet.queues
+        self.silent = fleet.silent
+        self.now = now
+        schedulers = [each.inbound for each in fleet.workers if each.inbound and each.inbound.scheduler]
+        self._inbound = schedulers[0] if schedulers else None
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether somebody says when mailboxes are read, where that is wanted."""
+        return self._inbound is not None or not any("inbound" in each.roles for each in self.workers)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return dict(self._inbound.mailboxes) if self._inbound else {}
+
+    @property
+    def paused(self) -> int:
+        listed = sum(each.mailbox.state == "paused" for each in self.mailboxes if each.direction == "in")
+        return max(self.counts.get("paused", 0), listed) + len(self._senders)
+
+    @property
+    def fine(self) -> bool:
+        return bool(self.workers) and self.scheduled and not self.paused
+
+    @property
+    def mailboxes(self) -> list[Listed]:
+        """Those in trouble, or all where that was asked for."""
+        read = (self._inbound.all or self._inbound.trouble) if self._inbound else ()
+        return [Listed("in", each) for each in read] + [Listed("out", each) for each in self._senders]
+
+    @property
+    def _senders(self) -> list[MailboxState]:
+        """Each worker finds out by itself: the same trouble counts once, since it was first found."""
+        found: dict[tuple[str, str], MailboxState] = {}
+        for each in (paused for worker in self.workers if worker.outbound for paused in worker.outbound.paused):
+            key = each.mailbox, each.profile
+            if key not in found or (each.since or "~") < (found[key].since or "~"):
+                found[key] = each
+        return [found[key] for key in sorted(found)]
+
+    def complaints(self) -> Iterator[str]:
+        """What is not fine and stands in no row; cause and remedy."""
+        if self.silent:
+            yield (
+                f"{self.silent} connected and without an answer within {WAIT_SECONDS:.0f} s. "
+                "Remedy: a worker that stays so is stuck, or of an older version: restart it."
+            )
+        if not self.workers:
+            yield "no worker answers. Remedy: start one with 'mailrouter run', on the same broker and vhost."
+        elif not self.scheduled:
+            yield (
+                "no worker says when mailboxes are read. Remedy: one is elected within seconds; "
+                "if that does not happen, see the workers' logs."
+            )
+        if (unlisted := self.paused - sum(each.mailbox.state == "paused" for each in self.mailboxes)) > 0:
+            yield f"{unlisted} more mailboxes are paused than are listed. Remedy: put right those listed first."
+
+
+def worker_rows(status: Status) -> list[tuple[str, ...]]:
+    return [
+        (
+            each.worker,
+            each.version,
+            _roles(each),
+            lasted(each.started_at, status.now),
+            str(each.profiles),
+            str(each.outbound.in_progress) if each.outbound else "-",
+            str(each.inbound.polling) if each.inbound else "-",
+        )
+        for each in status.workers
+    ]
+
+
+def mailbox_rows(status: Status) -> list[tuple[str, ...]]:
+    return [
+        (
+            each.mailbox.mailbox or "(all of the profile)",
+            each.direction,
+            each.mailbox.profile,
+            each.mailbox.state,
+            lasted(each.mailbox.since, status.now),
+            lasted(each.mailbox.last_sync_at, status.now),
+            lasted(each.mailbox.next_at, status.now),
+            f"{each.mailbox.code}: {each.mailbox.cause}" if each.mailbox.code else each.mailbox.cause,
+            each.mailbox.remedy,
+        )
+        for each in status.mailboxes
+    ]
+
+
+def queue_rows(status: Status) -> list[tuple[str, ...]]:
+    """Delay tiers are left out while they are empty."""
+    return [
+        (each.name, str(each.waiting), str(each.consumers), each.use)
+        for each in status.queues
+        if each.waiting or not each.name.startswith("crm.mail.retry.")
+    ]
+
+
+def as_data(status: Status) -> dict[str, object]:
+    return {
+        "at": rfc3339(status.now),
+        "fine": status.fine,
+        "silent_workers": status.silent,
+        "workers": [_worker_data(each) for each in status.workers],
+        "mailbox_counts": status.counts,
+        "mailboxes": [{"direction": each.direction, **each.mailbox.model_dump()} for each in status.mailboxes],
+        "queues": [asdict(each) for each in status.queues],
+    }
+
+
+def lasted(moment: str, now: datetime) -> str:
+    """How long ago that was, or how long it is until then; "" for no time."""
+    try:
+        seconds = (now - datetime.fromisoformat(moment)).total_seconds()
+    except (ValueError, TypeError):
+        return ""
+    count, unit = abs(seconds), "s"
+    for size, larger in ((60, "min"), (60, "h"), (24, "d")):
+        if count < 2 * size:
+            break
+        count, unit = count / size, larger
+    return f"{'in ' if seconds < 0 else ''}{count:.0f} {unit}"
+
+
+def _roles(worker: WorkerState) -> str:
+    scheduler = ["scheduler"] if worker.inbound and worker.inbound.scheduler else []
+    return ", ".join([*worker.roles, *scheduler])
+
+
+def _worker_data(worker: WorkerState) -> dict[str, object]:
+    """Without the mailboxes, which stand beside it."""
+    data = worker.model_dump(exclude={"outbound": {"paused"}, "inbound": {"mailboxes", "trouble", "all"}})
+    return {name: value for name, value in data.items() if value is not None}

@@ -1,0 +1,167 @@
+"""Questions to all workers at once, and what the queues hold: what `mailrouter status` is made of.
+
+A question goes to the fanout exchange, with the asker's own queue in `reply_to`; each worker answers into that. Neither
+is kept anywhere: a question that nobody hears is asked again by whoever wants to know.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+import structlog
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from pamqp.commands import Basic
+from pydantic import ValidationError
+
+from worker.events.fleet import WorkerState, bounded
+from worker.rabbitmq.connection import LOST, Session, closing_told
+from worker.rabbitmq.topology import FLEET, OUTBOUND, POLLS, QUEUES
+
+WAIT_SECONDS: Final = 2.0
+"""A worker that has not answered by then is stuck, or gone."""
+
+QUESTION_SECONDS: Final = 5
+"""A question not heard by then is not answered any more: nobody waits for it."""
+
+MOST_WORKERS: Final = 1000
+
+_STATUS: Final = "status"
+_EVERYTHING: Final = "status-all"
+_OWN: Final = f"{FLEET}."
+_ROLE_QUEUES: Final[Mapping[str, str]] = {"outbound": OUTBOUND, "inbound": POLLS}
+"""Each worker of a role consumes its queue once: so we know how many answers to wait for."""
+
+_log = structlog.get_logger("fleet")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """`waiting`: messages that nobody has in hand."""
+
+    name: str
+    use: str
+    waiting: int
+    consumers: int
+
+
+@dataclass(frozen=True, slots=True)
+class FleetState:
+    """`silent` is how many workers are connected that did not answer."""
+
+    workers: tuple[WorkerState, ...]
+    queues: tuple[QueueState, ...]
+    silent: int
+
+
+async def answer_questions(session: Session, state: Callable[[], WorkerState]) -> None:
+    """Answer for this worker until the session is stopping."""
+    channel = await session.channel()
+    underlay = await channel.get_underlay_channel()
+
+    async def answer(question: DeliveredMessage) -> None:
+        asked = question.header.properties
+        asker, everything = asked.reply_to or "", asked.message_type == _EVERYTHING
+        # Only where askers wait: nobody is to make workers write into any other queue.
+        if not asker.startswith(_OWN) or not (everything or asked.message_type == _STATUS):
+            return
+        try:
+            body = bounded(state(), everything=everything).model_dump_json().encode()
+        except Exception:  # noqa: BLE001 - a bug must cost its own answer, not the worker
+            _log.exception("a bug stopped an answer")
+            return
+        try:
+            with closing_told():
+                # Not mandatory: whoever asked may be gone.
+                properties = Basic.Properties(correlation_id=asked.correlation_id)
+                await underlay.basic_publish(body, routing_key=asker, properties=properties, timeout=WAIT_SECONDS)
+        except LOST as error:
+            _log.debug("an answer was not sent", cause=str(error))
+
+    queue = await _own_queue(underlay)
+    underlay.on_consumer_cancel_callbacks.add(lambda _: session.end(f"the broker has cancelled consuming {queue}"))
+    with closing_told():
+        await underlay.queue_bind(queue, FLEET)
+        await underlay.basic_consume(queue, answer, no_ack=True, exclusive=True)
+    await session.stopping.wait()
+    await session.release(channel)
+
+
+class Asker:
+    """Asks over one session, as often as wanted."""
+
+    def __init__(self, channel: AbstractChannel, queue: str) -> None:
+        self._channel = channel
+        self._queue = queue
+        self._answers: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(MOST_WORKERS)
+
+    @classmethod
+    async def open(cls, session: Session) -> "Asker":
+        """Raises one of `LOST`."""
+        channel = await (await session.channel()).get_underlay_channel()
+        asker = cls(channel, await _own_queue(channel))
+        with closing_told():
+            await channel.basic_consume(asker._queue, asker._answered, no_ack=True, exclusive=True)
+        return asker
+
+    async def ask(self, *, everything: bool = False) -> FleetState:
+        """Returns when as many have answered as are connected, or after `WAIT_SECONDS`. Raises one of `LOST`."""
+        queues = await self._queues()
+        consumers = {each.name: each.consumers for each in queues}
+        expected = {role: consumers[queue] for role, queue in _ROLE_QUEUES.items()}
+        question = uuid4().hex
+        with closing_told():
+            await self._channel.basic_publish(
+                b"",
+                exchange=FLEET,
+                properties=Basic.Properties(
+                    message_type=_EVERYTHING if everything else _STATUS,
+                    reply_to=self._queue,
+                    correlation_id=question,
+                    expiration=str(QUESTION_SECONDS * 1000),
+                ),
+            )
+        workers = await self._collect(question, expected)
+        return FleetState(tuple(sorted(workers, key=lambda each: each.worker)), queues, _silent(workers, expected))
+
+    async def _queues(self) -> tuple[QueueState, ...]:
+        found = []
+        for queue in QUEUES:
+            with closing_told():
+                declared = await self._channel.queue_declare(queue.name, passive=True)
+            found.append(QueueState(queue.name, queue.use, declared.message_count or 0, declared.consumer_count or 0))
+        return tuple(found)
+
+    async def _collect(self, question: str, expected: Mapping[str, int]) -> list[WorkerState]:
+        workers: list[WorkerState] = []
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                while (not workers or _silent(workers, expected)) and len(workers) < MOST_WORKERS:
+                    answered, body = await self._answers.get()
+                    if answered != question:
+                        continue  # late, of one before
+                    try:
+                        workers.append(WorkerState.model_validate_json(body))
+                    except ValidationError:
+                        _log.warning("an answer that cannot be read")
+        except TimeoutError:
+            pass
+        return workers
+
+    async def _answered(self, answer: DeliveredMessage) -> None:
+        if not self._answers.full():
+            self._answers.put_nowait((answer.header.properties.correlation_id or "", answer.body))
+
+
+async def _own_queue(channel: AbstractChannel) -> str:
+    """A queue that goes with its consumer. Named by us: what the broker names itself our account may not declare."""
+    name = _OWN + uuid4().hex
+    with closing_told():
+        await channel.queue_declare(name, exclusive=True, auto_delete=True)
+    return name
+
+
+def _silent(workers: Sequence[WorkerState], expected: Mapping[str, int]) -> int:
+    """How many of a role are missing; of two roles the greater number, for most workers have both."""
+    return max(0, *(count - sum(role in each.roles for each in workers) for role, count in expected.items()))
