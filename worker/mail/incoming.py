@@ -68,7 +68,8 @@ class IncomingMail:
     `item_class` is Exchange's (IPM.Note, REPORT.IPM.Note.NDR ...), "" elsewhere. `references` and `in_reply_to` are
     header values as they stand. `headers` are the header fields in order, values unfolded but not decoded. `search_key`
     is a mark the server gives a mail on arrival and keeps when it is moved, "" where there is none.
-    `bare`: read without body and headers, since the server could not give them.
+    `bare`: read without body and headers, since the server could not give them. `incomplete` says in words what of the
+    mail the other fields do not hold, "" where they hold all of it.
     """
 
     id: str
@@ -95,6 +96,7 @@ class IncomingMail:
     headers: tuple[tuple[str, str], ...] = ()
     files: tuple[File, ...] = ()
     bare: bool = False
+    incomplete: str = ""
 
 
 @dataclass(frozen=True, slots=True)
