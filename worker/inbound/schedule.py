@@ -54,6 +54,7 @@ class Watch:
     ready: bool = False
     heard: bool = False
     note: str = ""
+    kept: bool = True
     polled_at: float | None = None
     trouble: Trouble | None = None
     stuck: str = ""
@@ -152,7 +153,7 @@ class Schedule:
             return Turn()
         began = watch.out_since
         self._back(watch)
-        watch.note = report.note
+        watch.note, watch.kept = report.note, report.kept
         watch.stuck_polls = (
             watch.stuck_polls + 1 if report.stuck and report.stuck == watch.stuck else bool(report.stuck)
         )

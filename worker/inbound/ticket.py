@@ -18,14 +18,16 @@ MOST_NOTE: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class PollTicket:
-    """Read this mailbox. `note` is what the scheduler heard last of its cursor, "" if nothing. `suspect` is a mail that
-    held up too many polls in a row. With `item` it is about this one mail, and moves no cursor.
+    """Read this mailbox. `note` is what the scheduler heard last of its cursor, "" if nothing; `kept`: the mailbox has
+    it, too. `suspect` is a mail that held up too many polls in a row. With `item` it is about this one mail, and moves
+    no cursor.
     """
 
     number: int
     profile: str
     mailbox: str
     note: str = ""
+    kept: bool = True
     suspect: str = ""
     item: str = ""
 
@@ -52,13 +54,14 @@ class ListenTicket:
 class Polled:
     """How a poll ended. `more`: it stopped to let others go first. `reason` is there when it failed, with the wait the
     server asked for, if it did, and with the mail it was `stuck` at. `note` is the cursor now, "" where it is too long
-    to travel.
+    to travel; `kept`: the mailbox has it, too.
     """
 
     number: int
     profile: str
     mailbox: str
     note: str = ""
+    kept: bool = True
     more: bool = False
     published: int = 0
     stuck: str = ""

@@ -16,7 +16,7 @@ from worker.inbound.ticket import (
 from worker.mail.outcome import Reason, Scope
 
 ALL: list[Carried] = [
-    PollTicket(1, "P", "anna@contoso.example", "note", "suspect"),
+    PollTicket(1, "P", "anna@contoso.example", "note", kept=False, suspect="mail"),
     PollTicket(0, "P", "anna@contoso.example", item="AAMk="),
     ListenTicket(2, "P", ("a@contoso.example", "b@contoso.example"), 60.0),
     Polled(1, "P", "anna@contoso.example", "note", more=True, published=3),
