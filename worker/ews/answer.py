@@ -62,7 +62,7 @@ def trail_of(answer: Answer, trail: Trail) -> Trail:
     return replace(trail, request_id=request_id, diagnostics=diagnostics)
 
 
-def read(answer: Answer, operation: str, trail: Trail, sent_bytes: int) -> tuple[ResponseMessage, ...] | Trouble:
+def read(answer: Answer, operation: str, trail: Trail, sent_bytes: int = 0) -> tuple[ResponseMessage, ...] | Trouble:
     """The response messages of an answer, one per item asked for; or the one trouble of the whole request.
 
     `sent_bytes` is the size of the request: some servers refuse one that is too large as "not found".
@@ -73,7 +73,7 @@ def read(answer: Answer, operation: str, trail: Trail, sent_bytes: int) -> tuple
 
 
 def read_root(
-    envelope: etree._Element | None, answer: Answer, operation: str, trail: Trail, sent_bytes: int
+    envelope: etree._Element | None, answer: Answer, operation: str, trail: Trail, sent_bytes: int = 0
 ) -> tuple[ResponseMessage, ...] | Trouble:
     """The same of an answer whose body is read already; None if that was nothing."""
     if envelope is None or envelope.tag != f"{{{SOAP}}}Envelope":

@@ -1,19 +1,30 @@
-"""The transport over EWS: mailboxes for the lanes, one `Exchange` per endpoint behind them."""
+"""The transport over EWS: mailboxes to send from and to read, one `Exchange` per endpoint behind them."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Final
 
 from worker.clock import Clock
 from worker.ews.endpoint import Endpoint
 from worker.ews.exchange import Exchange, Observe
+from worker.ews.folders import Folders
+from worker.ews.incoming import EwsIncomingMailbox
+from worker.ews.listen import Group
 from worker.ews.mailbox import EwsMailbox
+from worker.mail.incoming import Heard
 from worker.mail.transport import WorkingMailbox
+
+NOTE_NAME: Final = "CrmMailRouter"
 
 
 class EwsTransport:
-    """Implements `Transport`. `route` says how a working mailbox is reached; it is asked when a lane begins.
+    """Implements `Transport` and `IncomingTransport`. `route` says how a working mailbox is reached; it is asked
+    whenever work on one begins.
 
-    `horizon`: how long a request lives, the setting of that name. Close the transport when the last lane has ended.
+    `horizon`: how long a request lives, the setting of that name. `note_name`: of the note in each mailbox that is
+    read, letters, digits and dots; two installations that read the same mailbox need two. Close the transport when
+    all work on its mailboxes has ended.
     """
 
     def __init__(
@@ -22,21 +33,47 @@ class EwsTransport:
         observe: Observe,
         clock: Clock,
         horizon: timedelta = timedelta(days=7),
+        note_name: str = NOTE_NAME,
     ) -> None:
         self._route = route
         self._observe = observe
         self._clock = clock
         self._horizon = horizon
+        self._note_name = note_name
         self._exchanges: dict[Endpoint, Exchange] = {}
+        self._folders: dict[Endpoint, Folders] = {}
 
     def outgoing(self, mailbox: WorkingMailbox) -> EwsMailbox:
+        return EwsMailbox(self._exchange(self._route(mailbox)), mailbox.address, self._clock, self._horizon)
+
+    def incoming(self, mailbox: WorkingMailbox) -> EwsIncomingMailbox:
         endpoint = self._route(mailbox)
-        exchange = self._exchanges.get(endpoint)
-        if exchange is None:
-            exchange = self._exchanges[endpoint] = Exchange(endpoint, self._observe, self._clock)
-        return EwsMailbox(exchange, mailbox.address, self._clock, self._horizon)
+        exchange = self._exchange(endpoint)
+        folders = self._folders.setdefault(endpoint, Folders(exchange))
+        return EwsIncomingMailbox(exchange, mailbox.address, folders, self._note_name)
+
+    async def listen(
+        self, mailboxes: Sequence[WorkingMailbox], heard: Callable[[WorkingMailbox], None], seconds: float
+    ) -> Heard:
+        """Mailboxes with credentials of their own have a connection each; those of one account share one."""
+        groups: dict[Endpoint, list[WorkingMailbox]] = {}
+        for mailbox in mailboxes:
+            groups.setdefault(self._route(mailbox), []).append(mailbox)
+        async with asyncio.TaskGroup() as tasks:
+            listening = [
+                tasks.create_task(Group(self._exchange(endpoint), group, heard, self._clock).listen(seconds))
+                for endpoint, group in groups.items()
+            ]
+        return Heard(tuple(each for done in listening for each in done.result().items()))
 
     async def close(self) -> None:
         for exchange in self._exchanges.values():
             await exchange.close()
         self._exchanges.clear()
+        self._folders.clear()
+
+    def _exchange(self, endpoint: Endpoint) -> Exchange:
+        exchange = self._exchanges.get(endpoint)
+        if exchange is None:
+            exchange = self._exchanges[endpoint] = Exchange(endpoint, self._observe, self._clock)
+        return exchange

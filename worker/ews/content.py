@@ -13,10 +13,10 @@ from lxml import etree
 
 from worker.ews import remedies
 from worker.ews.answer import UNREADABLE, without_controls
-from worker.ews.codes import Disposition, Verdict, judged
+from worker.ews.codes import Disposition, judged
 from worker.ews.template import TYPES
 from worker.ews.transport import MAX_ANSWER_BYTES
-from worker.ews.trouble import Trail, Trouble
+from worker.ews.trouble import Unfit
 from worker.mail.incoming import Sink
 from worker.mail.outcome import Scope
 
@@ -26,18 +26,6 @@ _QUANTUM: Final = 4
 _DEEPEST: Final = 200
 _LONGEST_REFERENCE: Final = 12
 _TOO_LARGE: Final = judged(Disposition.FINAL, Scope.MESSAGE, remedies.CONTENT_TOO_LARGE)
-
-
-class Unfit(Exception):  # noqa: N818 - it says what the answer is
-    """An answer that is not worth reading on."""
-
-    def __init__(self, code: str, verdict: Verdict, text: str) -> None:
-        super().__init__(text)
-        self._code = code
-        self._verdict = verdict
-
-    def trouble(self, trail: Trail) -> Trouble:
-        return trail.trouble(self._code, self._verdict, str(self))
 
 
 class ContentReader:

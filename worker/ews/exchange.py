@@ -15,7 +15,7 @@ from worker.ews.codes import BUSY, Disposition, Verdict, judged, verdict_on
 from worker.ews.endpoint import Endpoint
 from worker.ews.template import Filled
 from worker.ews.transport import Answer, NoAnswer, Wire
-from worker.ews.trouble import Trail, Trouble
+from worker.ews.trouble import Trail, Trouble, Unfit
 from worker.mail.incoming import Sink
 from worker.mail.outcome import Scope
 from worker.settings import ConfigurationError
@@ -33,7 +33,7 @@ _NOT_REACHED: Final = {
 }
 
 
-Result = TypeVar("Result")
+Poured = TypeVar("Poured")
 _Ask = Callable[[Wire, Mapping[str, str]], Awaitable[Answer | NoAnswer]]
 
 
@@ -95,24 +95,41 @@ class Exchange:
         else:
             if affinity is not None:
                 affinity.learn(answer.cookies)
-            got = _whole(read(answer, operation, trail_of(answer, trail), sum(map(len, body))), expected, trail)
+            got = whole(read(answer, operation, trail_of(answer, trail), sum(map(len, body))), expected, trail)
         self._observe(self.endpoint.profile, operation, _result(got), self._clock.monotonic() - began)
         return got
 
     async def pour(
-        self, request: Request, sink: Sink, conclude: Callable[[Answer, Trail], Result | Trouble], quiet_seconds: float
-    ) -> Result | Trouble:
+        self, request: Request, sink: Sink, conclude: Callable[[Answer, Trail], Awaitable[Poured]], quiet_seconds: float
+    ) -> Poured | Trouble:
         """One request whose answer goes into `sink` while it comes, as `Wire.pour` has it; `conclude` says at the end
-        what it was. What the sink raises comes out here.
+        what it was. What the sink raises comes out here, unless it is `Unfit`. Counted is the time until it begins.
         """
-        trail = self._trail()
-        began = self._clock.monotonic()
-        answer = await self._asked(
-            lambda wire, headers: wire.pour(headers, request.body, sink, quiet_seconds), request, trail
-        )
-        got = answer if isinstance(answer, Trouble) else conclude(answer, trail_of(answer, trail))
-        result = _result(got) if isinstance(got, Trouble) else "ok"
-        self._observe(self.endpoint.profile, request.operation, result, self._clock.monotonic() - began)
+        trail, clock = self._trail(), self._clock
+        began = clock.monotonic()
+        answered: list[float] = []
+        result = "no-answer"
+
+        async def noting(portion: bytes) -> None:
+            if not answered:
+                answered.append(clock.monotonic())
+            await sink(portion)
+
+        try:
+            answer = await self._asked(
+                lambda wire, headers: wire.pour(headers, request.body, noting, quiet_seconds), request, trail
+            )
+            got = answer if isinstance(answer, Trouble) else await conclude(answer, trail_of(answer, trail))
+            result = _result(got) if isinstance(got, Trouble) else "ok"
+        except Unfit as unfit:
+            got, result = unfit.trouble(trail), "error"
+        except BaseException:
+            result = "ok" if answered else ""
+            raise
+        finally:
+            if result:
+                until = answered[0] if answered else clock.monotonic()
+                self._observe(self.endpoint.profile, request.operation, result, until - began)
         return got
 
     async def close(self) -> None:
@@ -159,7 +176,7 @@ class Exchange:
         return self._wire
 
 
-def _whole(
+def whole(
     got: tuple[ResponseMessage, ...] | Trouble, expected: int, trail: Trail
 ) -> tuple[ResponseMessage, ...] | Trouble:
     """EWS answers in the order asked. Which answer is missing cannot be told, so none is believed then."""

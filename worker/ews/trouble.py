@@ -47,6 +47,18 @@ class Trail:
         return Trouble(code, verdict, message, self.request_id, retry_after_seconds)
 
 
+class Unfit(Exception):  # noqa: N818 - it says what the answer is
+    """An answer that is read while it comes, and is not worth reading on."""
+
+    def __init__(self, code: str, verdict: Verdict, text: str) -> None:
+        super().__init__(text)
+        self._code = code
+        self._verdict = verdict
+
+    def trouble(self, trail: Trail) -> Trouble:
+        return trail.trouble(self._code, self._verdict, str(self))
+
+
 def of_draft(trouble: Trouble) -> Deferred | Rejected | Unknown:
     """A draft was not made, or it cannot be told."""
     match trouble.verdict.disposition:

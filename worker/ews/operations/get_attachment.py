@@ -35,13 +35,14 @@ class Form(Enum):
     INTERNET = "as a mail on the wire, an appointment as iCalendar, and so on"
     PROPERTIES = "property by property, as everything it has"
     MAIL = "property by property, as a mail is read"
+    MAIL_WITHOUT_TEXT = "the same without the plain text beside an HTML body, which old servers do not make"
 
 
 @cache
 def _request(form: Form, impersonate: bool) -> ListedRequest:  # noqa: FBT001 - keys of the cache
     shape: dict[str, Any] = {"IncludeMimeContent": form is Form.INTERNET, "BodyType": "Best"}
-    if form is Form.MAIL:
-        shape["AdditionalProperties"] = {"_value_1": properties(texts=True, text_body=True)}
+    if form in (Form.MAIL, Form.MAIL_WITHOUT_TEXT):
+        shape["AdditionalProperties"] = {"_value_1": properties(texts=True, text_body=form is Form.MAIL)}
     body = {"AttachmentShape": shape, "AttachmentIds": {"_value_1": [{"AttachmentId": {"Id": place("id")}}]}}
     return ListedRequest(build("GetAttachment", body, impersonate=impersonate), "m:AttachmentIds", "t:AttachmentId")
 
@@ -54,6 +55,11 @@ def attachment(message: ResponseMessage) -> etree._Element | None:
     """The attachment's element in a successful response message."""
     holder = message.element.find(f"{{{MESSAGES}}}Attachments")
     return None if holder is None else next(iter(holder), None)
+
+
+def is_file(found: etree._Element) -> bool:
+    """A file, if only an empty one; not an item, and not a mere reference to something elsewhere."""
+    return found.tag == _T + "FileAttachment"
 
 
 def item(found: etree._Element) -> etree._Element | None:
