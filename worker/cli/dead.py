@@ -10,8 +10,10 @@ import click
 from worker.cli.options import with_settings
 from worker.cli.output import progress_bar, show_rows
 from worker.cli.session import over_broker
+from worker.inbound.ticket import PollTicket, read
 from worker.rabbitmq.connection import Session
 from worker.rabbitmq.dead_letters import DeadLetter, DeadLetters, Tally
+from worker.rabbitmq.topology import ITEMS
 from worker.settings import Settings
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -49,7 +51,7 @@ def list_letters(settings: Settings, limit: int, *, as_json: bool) -> None:
         click.echo(json.dumps([_summary(each) for each in found], indent=2))
     else:
         rows = [
-            (each.id, each.reason, each.detail, each.remedy, str(each.attempts), each.first_seen_at) for each in found
+            (each.id, each.reason, _detail(each), each.remedy, str(each.attempts), each.first_seen_at) for each in found
         ]
         show_rows(("ID", "Reason", "Detail", "Remedy", "Attempts", "First seen"), rows)
     if count > len(found):
@@ -140,9 +142,22 @@ def _tell_missing(ids: set[str]) -> None:
         )
 
 
+def _ticket(letter: DeadLetter) -> PollTicket | None:
+    """What a mail that could not be read left behind, if the letter is that."""
+    return read(letter.body, PollTicket) if letter.queue == ITEMS else None
+
+
+def _detail(letter: DeadLetter) -> str:
+    ticket = _ticket(letter)
+    return f"{ticket.mailbox}: {letter.detail}" if ticket else letter.detail
+
+
 def _summary(letter: DeadLetter) -> dict[str, str | int]:
+    ticket = _ticket(letter)
+    where = {"mailbox": ticket.mailbox, "item": ticket.item} if ticket else {}
     return {
         "id": letter.id,
+        **where,
         "reason": letter.reason,
         "detail": letter.detail,
         "remedy": letter.remedy,

@@ -8,8 +8,9 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from worker.settings import ConfigurationError, Settings
 
-HEARTBEAT_SECONDS: Final = 15
-"""The broker takes a silent worker for dead after two of these, and gives its messages to others."""
+HEARTBEAT_SECONDS: Final = 10
+"""The broker takes a silent worker for dead after two to three of these, and gives its messages to others. A worker may
+be busy with one thing for as long; less would cut off those on crowded machines."""
 
 VARIABLE: Final = Settings.variable("amqp_url")
 _FILES: Final = ("cafile", "certfile", "keyfile")

@@ -53,7 +53,7 @@ async def elect(session: Session, term: Term, clock: Clock) -> None:
     tokens: asyncio.Queue[Taken] = asyncio.Queue()
     with closing_told():
         await begin(session, await channel.get_underlay_channel(), SCHEDULER, tokens.put_nowait)
-    hand = _Hand(publisher, tokens, clock)
+    hand = Hand(publisher, tokens, clock)
     await hand.offer()
     stopping = asyncio.create_task(session.stopping.wait())
     try:
@@ -68,7 +68,7 @@ async def elect(session: Session, term: Term, clock: Clock) -> None:
         await ended(stopping)
 
 
-async def _serve(session: Session, term: Term, hand: "_Hand", stopping: asyncio.Future[Any]) -> bool:
+async def _serve(session: Session, term: Term, hand: "Hand", stopping: asyncio.Future[Any]) -> bool:
     """One term of office. Whether it ended because the token is gone."""
     reports = _Reports()
     channel = await session.channel(REPORTS_PREFETCH)
@@ -89,7 +89,7 @@ async def _serve(session: Session, term: Term, hand: "_Hand", stopping: asyncio.
     return deposed
 
 
-class _Hand:
+class Hand:
     """Where this worker holds the token when it is its turn."""
 
     def __init__(self, publisher: Publisher, tokens: asyncio.Queue[Taken], clock: Clock) -> None:

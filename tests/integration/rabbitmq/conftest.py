@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import aio_pika
 import pytest
 
+from tests.integration.rabbitmq.commands import Command
 from tests.integration.rabbitmq.watching import Inbox, Queues, outbound
 from worker.rabbitmq.address import BrokerAddress
 from worker.rabbitmq.broker import Publisher, RabbitBroker
@@ -44,3 +45,8 @@ async def inbox(session: Session) -> AsyncIterator[Inbox]:
 def lost(session: Session) -> Callable[[], str]:
     """Why the session is over, "" while it is not."""
     return lambda: session.lost.result() if session.lost.done() else ""
+
+
+@pytest.fixture
+def mailrouter(amqp_url: str) -> Command:
+    return Command(amqp_url)

@@ -1,14 +1,11 @@
 """The commands that speak to the broker, as processes."""
 
 import asyncio
-import contextlib
 import json
 import os
 import pty
 import signal
-import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,54 +13,16 @@ from typing import Any
 import aio_pika
 import pytest
 
+from tests.integration.rabbitmq.commands import Command
 from tests.integration.rabbitmq.watching import SECONDS, Queues
 from worker.clock import rfc3339
+from worker.events.broker import Burial
+from worker.inbound.ticket import PollTicket, write
 from worker.rabbitmq import topology
 from worker.rabbitmq.address import BrokerAddress
-from worker.rabbitmq.connection import connect
-
-
-@dataclass(frozen=True)
-class Run:
-    status: int
-    out: str
-    err: str
-
-
-class Command:
-    """`mailrouter` with this broker; never more than one line of anything Python says in it."""
-
-    def __init__(self, url: str) -> None:
-        self._environment = {**os.environ, "MAILROUTER_AMQP_URL": url, "COLUMNS": "200", "TERM": "xterm"}
-
-    async def start(self, *arguments: str, stderr: int = asyncio.subprocess.PIPE) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "worker",
-            *arguments,
-            env=self._environment,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=stderr,
-        )
-
-    async def __call__(self, *arguments: str, given: bytes = b"") -> Run:
-        process = await self.start(*arguments)
-        try:
-            async with asyncio.timeout(SECONDS):
-                out, err = await process.communicate(given)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-        assert b"Traceback" not in err, err.decode()
-        assert process.returncode is not None
-        return Run(process.returncode, out.decode(), err.decode())
-
-
-@pytest.fixture
-def mailrouter(amqp_url: str) -> Command:
-    return Command(amqp_url)
+from worker.rabbitmq.broker import Publisher
+from worker.rabbitmq.connection import Session, connect
+from worker.rabbitmq.tickets import RabbitFleet
 
 
 @pytest.fixture
@@ -165,6 +124,20 @@ async def test_dead_letters_are_listed_shown_put_back_and_dropped(mailrouter: Co
     assert (rest.status, rest.out) == (0, "2 put back\n")
     await queues.reach(topology.DEAD, 0)
     assert {(await queues.get(topology.OUTBOUND)).message_id for _ in range(3)} == {"m-0", "m-2", "m-3"}
+
+
+async def test_a_mail_that_could_not_be_read_is_named_and_read_again(
+    mailrouter: Command, session: Session, queues: Queues
+) -> None:
+    ticket = write(PollTicket(0, "Incoming", "anna@contoso.example", item="AAMk="))
+    fleet = await RabbitFleet.open(session, await Publisher.open(session))
+    await fleet.quarantine(ticket, "item:AAMk=", Burial("unreadable", "ErrorItemCorrupt", "none", 1, "2026-11-23"))
+    listed = await mailrouter("dead", "list")
+    assert listed.out == "item:AAMk=\tunreadable\tanna@contoso.example: ErrorItemCorrupt\tnone\t1\t2026-11-23\n"
+    (told,) = json.loads((await mailrouter("dead", "list", "--json")).out)
+    assert (told["mailbox"], told["item"]) == ("anna@contoso.example", "AAMk=")
+    assert (await mailrouter("dead", "replay")).out == "1 put back\n"
+    assert (await queues.get(topology.ITEMS)).body == ticket
 
 
 async def test_a_replay_that_is_killed_loses_nothing(mailrouter: Command, queues: Queues) -> None:

@@ -1,0 +1,47 @@
+"""The command, as a process."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from dataclasses import dataclass
+
+from tests.integration.rabbitmq.watching import SECONDS
+
+
+@dataclass(frozen=True)
+class Run:
+    status: int
+    out: str
+    err: str
+
+
+class Command:
+    """`mailrouter` with this broker; never more than one line of anything Python says in it."""
+
+    def __init__(self, url: str) -> None:
+        self._environment = {**os.environ, "MAILROUTER_AMQP_URL": url, "COLUMNS": "200", "TERM": "xterm"}
+
+    async def start(self, *arguments: str, stderr: int = asyncio.subprocess.PIPE) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "worker",
+            *arguments,
+            env=self._environment,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
+        )
+
+    async def __call__(self, *arguments: str, given: bytes = b"") -> Run:
+        process = await self.start(*arguments)
+        try:
+            async with asyncio.timeout(SECONDS):
+                out, err = await process.communicate(given)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        assert b"Traceback" not in err, err.decode()
+        assert process.returncode is not None
+        return Run(process.returncode, out.decode(), err.decode())
