@@ -13,6 +13,7 @@ from worker.inbound.charset import decode
 from worker.inbound.text import clean
 
 MOST_REFERENCES: Final = 100
+_LONGEST_ID: Final = 996
 _MOST_PARAMETERS: Final = 50
 _LONGEST_WITH_PARAMETERS: Final = 8000
 
@@ -113,11 +114,11 @@ def _message_ids(text: str) -> Iterator[str]:
     bracketed = False
     for found in _BRACKETED.finditer(text):
         content = "".join(found[1].split())  # long ones get folded
-        if content:
+        if 0 < len(content) <= _LONGEST_ID:
             bracketed = True
             yield f"<{content}>"
     if not bracketed:
         for word in re.split(r"[\s,;]+", text):
             content = word.strip("<>\"'()")
             if "@" in content[1:-1]:
-                yield f"<{content[:2000]}>"
+                yield f"<{content[:_LONGEST_ID]}>"

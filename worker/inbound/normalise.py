@@ -17,20 +17,23 @@ from worker.inbound.text import clean, cut, line, written_bytes
 from worker.mail.address import Address
 from worker.mail.incoming import File, IncomingMail
 
-BODY_BYTES: Final = 2 * 2**20
-"""What each of the two bodies takes in the event at most, as it is written there."""
+HTML_BYTES: Final = 2 * 2**20
+TEXT_BYTES: Final = 512 * 1024
+"""What the bodies take in the event at most, as they are written there."""
 
 ADDRESS_BYTES: Final = 256 * 1024
 """Likewise all recipients together: some thousands."""
 
-FILES: Final = 1000
-"""So many attachments are told."""
+FILE_BYTES: Final = 512 * 1024
+"""Likewise what is told of the attachments besides what they hold."""
 
 SUBJECT: Final = 2000
 _VALUE: Final = 2000
 _ID: Final = 2000
 _FILE_NAME_BYTES: Final = 255
 _OF_ONE_NAME: Final = 3
+_ABOUT_A_FILE: Final = 600
+"""What a file takes in an event besides its names: digest, URL, and the words around them."""
 
 HEADERS: Final = {
     name.casefold(): name
@@ -94,6 +97,7 @@ class _Left:
     """How much room is left, and what was left out for want of it."""
 
     address_bytes: int = ADDRESS_BYTES
+    file_bytes: int = FILE_BYTES
     out: list[str] = field(default_factory=list)
 
     def say(self, what: str) -> None:
@@ -105,8 +109,8 @@ def normalise(mail: IncomingMail) -> IncomingMail:
     """The same mail, clean. Takes anything and never raises."""
     left = _Left()
     from_ = mail.from_ or mail.sender
-    html, html_file = _body(mail.html, "html", left)
-    text, text_file = _body(mail.text, "txt", left)
+    html, html_file = _body(mail.html, "html", HTML_BYTES, left)
+    text, text_file = _body(mail.text, "txt", TEXT_BYTES, left)
     files = _files(mail.files, left)
     if mail.bare:
         left.say("the body and the headers could not be read")
@@ -137,18 +141,18 @@ def normalise(mail: IncomingMail) -> IncomingMail:
     )
 
 
-def _body(text: str | None, ending: str, left: _Left) -> tuple[str | None, File | None]:
+def _body(text: str | None, ending: str, most: int, left: _Left) -> tuple[str | None, File | None]:
     """What the event holds of a body, and the whole of it as a file where that is not all."""
     if text is None:
         return None, None
     text = clean(text)
-    if len(text) <= BODY_BYTES // 4 or written_bytes(text) <= BODY_BYTES:
+    if len(text) <= most // 4 or written_bytes(text) <= most:
         return text, None
     name = f"body.{ending}"
     left.say(f"the body goes on in the attachment {name}")
     content = text.encode()
     kind = "text/html; charset=utf-8" if ending == "html" else "text/plain; charset=utf-8"
-    short = cut(text, BODY_BYTES)
+    short = cut(text, most)
     if ending == "html" and short.rfind("<") > short.rfind(">"):
         short = short[: short.rfind("<")]  # not within a tag
     return short, File(id=name, name=name, content_type=kind, size=len(content), content=content)
@@ -169,9 +173,15 @@ def _recipients(addresses: Sequence[Address], left: _Left) -> tuple[Address, ...
 
 
 def _files(files: Sequence[File], left: _Left) -> tuple[File, ...]:
-    if len(files) > FILES:
-        left.say(f"there are more than {FILES} attachments")
-    return tuple(map(_file, files[:FILES]))
+    found: list[File] = []
+    for each in files:
+        file = _file(each)
+        left.file_bytes -= _ABOUT_A_FILE + sum(map(written_bytes, (file.name, file.content_type, file.content_id)))
+        if left.file_bytes < 0:
+            left.say(f"there are more than {len(found)} attachments")
+            break
+        found.append(file)
+    return tuple(found)
 
 
 def _file(file: File) -> File:
