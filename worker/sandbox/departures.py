@@ -1,44 +1,27 @@
-"""From submitted to gone: where a mail can be seen on its way, the record of what left, and local delivery."""
+"""From submitted to gone: where a mail can be seen on its way, the record of what left, local delivery, and what the
+world outside answers.
+"""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 
 from worker.clock import Clock
-from worker.sandbox.directory import Directory
+from worker.sandbox.arrivals import Arrivals
+from worker.sandbox.correspondents import ANSWERS, Trip, tags
 from worker.sandbox.item import INTERNET_HEADERS, Item
+from worker.sandbox.mime import render
 from worker.sandbox.options import Options
+from worker.sandbox.sent_mail import SentMail
+from worker.sandbox.soap import Refusal
 from worker.sandbox.store import Folder, Store
 
 
-@dataclass(frozen=True, slots=True)
-class SentMail:
-    """One mail that left: all that a test may ask of it, without the body."""
-
-    number: int
-    stamp: str
-    message_id: str
-    mailbox: str
-    """The mailbox whose draft it was."""
-    sent_from: str
-    sender: str
-    to: tuple[str, ...]
-    cc: tuple[str, ...]
-    bcc: tuple[str, ...]
-    subject: str
-    attachments: tuple[str, ...]
-    headers: tuple[tuple[str, str], ...]
-    size: int
-    submitted_at: datetime
-    left_at: datetime
-
-
 class Departures:
-    def __init__(self, store: Store, directory: Directory, options: Options, clock: Clock) -> None:
+    def __init__(self, store: Store, arrivals: Arrivals, options: Options, clock: Clock) -> None:
         self.sent: list[SentMail] = []
         self._store = store
-        self._directory = directory
+        self._arrivals = arrivals
         self._options = options
         self._clock = clock
         self._held: list[Callable[[], None]] = []
@@ -82,8 +65,9 @@ class Departures:
 
     def leave_at_once(self, item: Item, mailbox: str) -> None:
         """A mail of which nothing is kept in the store."""
-        self._record(item, mailbox)
+        mail = self._record(item, mailbox)
         self._deliver(item)
+        self._answered(mail, item)
 
     async def _travel(self, item: Item, save_to: Folder | None, in_drafts: float, in_outbox: float) -> None:
         if in_drafts:
@@ -106,45 +90,69 @@ class Departures:
             self._store.remove(item)
         else:
             self._store.move(item, save_to)
-        self._record(item, mailbox)
+        mail = self._record(item, mailbox)
         self._deliver(item)
+        self._answered(mail, item)
 
-    def _record(self, item: Item, mailbox: str) -> None:
+    def answer(self, mail: SentMail, recipient: str, kind: str, text: str = "", source: bytes = b"") -> Item:
+        """Let the world outside answer a mail that left: `kind` is one of `ANSWERS`. The answer lies in the mailbox of
+        the sender then. Raises Refusal ErrorNonExistentMailbox.
+        """
+        answer = ANSWERS[kind]
+        trip = Trip(mail, recipient, source or self._copy(mail), self._clock.now(), text)
+        return self._arrivals.arrive(mail.sent_from, answer.write(trip), item_class=answer.item_class)
+
+    def _copy(self, mail: SentMail) -> bytes:
+        """The mail as it left: from its sent copy, or as much of it as the record tells."""
+        folder = self._arrivals.mailbox(mail.mailbox).folders["sentitems"]
+        for item in reversed(folder.items.values()):
+            if item.message_id == mail.message_id:
+                return render(item)
+        fields = [f"From: {mail.sent_from}", f"To: {', '.join(mail.to)}", f"Message-ID: {mail.message_id}"]
+        return "\r\n".join([*fields, "", ""]).encode()
+
+    def _answered(self, mail: SentMail, item: Item) -> None:
+        """What the addresses of the recipients order."""
+        for recipient in (*mail.to, *mail.cc, *mail.bcc):
+            if "+" not in recipient or self._arrivals.directory.find(recipient) is not None:
+                continue
+            for kind in tags(recipient):
+                with contextlib.suppress(Refusal):  # the sender has no mailbox here
+                    self.answer(mail, recipient, kind, source=render(item))
+
+    def _record(self, item: Item, mailbox: str) -> SentMail:
         now = self._clock.now()
         sent_from = item.from_.address if item.from_ else mailbox
-        self.sent.append(
-            SentMail(
-                number=len(self.sent) + 1,
-                stamp=item.stamp,
-                message_id=item.message_id,
-                mailbox=mailbox,
-                sent_from=sent_from,
-                sender=item.sender.address if item.sender else sent_from,
-                to=tuple(each.address for each in item.to),
-                cc=tuple(each.address for each in item.cc),
-                bcc=tuple(each.address for each in item.bcc),
-                subject=item.subject,
-                attachments=tuple(each.name for each in item.attachments),
-                headers=tuple(item.headers()),
-                size=item.size,
-                submitted_at=item.sent_at or now,
-                left_at=now,
-            )
+        mail = SentMail(
+            number=len(self.sent) + 1,
+            stamp=item.stamp,
+            message_id=item.message_id,
+            mailbox=mailbox,
+            sent_from=sent_from,
+            sender=item.sender.address if item.sender else sent_from,
+            to=tuple(each.address for each in item.to),
+            cc=tuple(each.address for each in item.cc),
+            bcc=tuple(each.address for each in item.bcc),
+            subject=item.subject,
+            in_reply_to=item.in_reply_to,
+            references=item.references,
+            attachments=tuple(each.name for each in item.attachments),
+            headers=tuple(item.headers()),
+            size=item.size,
+            submitted_at=item.sent_at or now,
+            left_at=now,
         )
+        self.sent.append(mail)
+        return mail
 
     def _deliver(self, item: Item) -> None:
         if not self._options.deliver_locally:
             return
         for address in {each.address.casefold(): None for each in item.recipients}:
-            user = self._directory.find(address)
-            if user is None or not user.has_mailbox:
-                continue
             copy = item.copied()
             copy.bcc = ()
-            copy.is_read = copy.is_draft = False
-            copy.created_at = copy.received_at = None
+            copy.is_read = False
             # Only header fields travel with a mail; other named properties stay in the sender's mailbox.
             copy.properties = {key: each for key, each in item.properties.items() if key[0] == INTERNET_HEADERS}
-            copy.attachments = self._store.named(item.attachments)
-            copy.search_key = copy.conversation = b""
-            self._store.add(copy, self._store.mailbox(user.address).folders["inbox"])
+            with contextlib.suppress(Refusal):  # it is no mailbox of ours
+                self._arrivals.arrive(address, copy)

@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from worker.clock import Clock, SystemClock
+from worker.sandbox.arrivals import Arrivals
 from worker.sandbox.departures import Departures
 from worker.sandbox.directory import Directory, User
 from worker.sandbox.faults import KINDS, Faults, Subject
@@ -12,6 +14,7 @@ from worker.sandbox.item import Item
 from worker.sandbox.options import Options
 from worker.sandbox.soap import Element, Fault, Refusal, local, t
 from worker.sandbox.store import Folder, Mailbox, Store
+from worker.sandbox.subscriptions import Subscriptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +43,28 @@ class Exchange:
         self.options = options or Options()
         self.faults = faults or Faults()
         self.store = Store(self.clock.now, self.options.most_gone)
-        self.departures = Departures(self.store, self.directory, self.options, self.clock)
+        self.arrivals = Arrivals(self.store, self.directory)
+        self.departures = Departures(self.store, self.arrivals, self.options, self.clock)
+        self.subscriptions = Subscriptions(self.options, self.clock)
         self.requests: Counter[str] = Counter()
         self.between_folders: Callable[[], Awaitable[None]] | None = None
         """Awaited between two folders of one FindItem, if set: a test's chance to let something happen there."""
 
     def mailbox(self, address: str) -> Mailbox:
         """Raises Refusal ErrorNonExistentMailbox."""
-        user = self.directory.find(address)
-        if user is None or not user.has_mailbox:
-            raise Refusal("ErrorNonExistentMailbox", "No mailbox with such guid.")
-        return self.store.mailbox(user.address)
+        return self.arrivals.mailbox(address)
+
+    def arrive(
+        self,
+        address: str,
+        mail: bytes | Item,
+        *,
+        item_class: str = "",
+        received_at: datetime | None = None,
+        folder: str = "inbox",
+    ) -> Item:
+        """Mail from outside comes into a mailbox; see `Arrivals.arrive`."""
+        return self.arrivals.arrive(address, mail, item_class=item_class, received_at=received_at, folder=folder)
 
     def forget_sync_states(self, address: str = "") -> None:
         """From now on no sync state given out for this mailbox is known; without an address, for none at all."""
@@ -102,6 +116,8 @@ class Exchange:
         kind = self.faults.of_item(operation, subject(item, mailbox), "item")
         if kind == "stale" and item.folder is not None:
             self.store.touch(item)
+        elif kind == "vanished" and item.folder is not None:
+            self.store.remove(item)
         self._refuse(kind)
 
     def _refuse(self, kind: str | None) -> None:
@@ -118,8 +134,11 @@ class Exchange:
 
     def refuse_mailbox_if_ordered(self, operation: str, folder: Folder) -> None:
         """Likewise for an operation on a folder: what counts is whose it is, and who asks for it."""
-        address = folder.mailbox.address.casefold()
-        self._refuse(self.faults.of_item(operation, Subject(frozenset({address}), address), "item"))
+        self._refuse(self.faults.of_item(operation, _owner(folder), "item"))
+
+    def refuse_state_if_ordered(self, operation: str, folder: Folder) -> None:
+        """Likewise where a sync state is given."""
+        self._refuse(self.faults.of_item(operation, _owner(folder), "state"))
 
     def refuse_reading_if_ordered(self, operation: str, item: Item, *, with_content: bool) -> None:
         """Likewise for an item that is read, `with_content` its body, header or MIME too."""
@@ -136,6 +155,11 @@ class Exchange:
     @staticmethod
     def _may_open(user: User, mailbox: Mailbox) -> bool:
         return mailbox.address.casefold() == user.key or user.may(user.full_access, mailbox.address)
+
+
+def _owner(folder: Folder) -> Subject:
+    address = folder.mailbox.address.casefold()
+    return Subject(frozenset({address}), address)
 
 
 def subject(item: Item, mailbox: str = "") -> Subject:

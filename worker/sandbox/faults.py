@@ -1,9 +1,11 @@
 """Faults to order: by a word in an address, by an order at run time, or by chance from a seed.
 
 In an address: a tag `+WORD`, `+WORD-once`, `+WORD-3` (three times for one mail, then all is well) in the local part of
-the sender or of a recipient; `+WORD-create`, `-send`, `-update`, `-delete`, `-find`, `-get` narrow it to one operation
-(`anna+lost-send-once@contoso.example`). FindItem and GetItem carry no mail: there it is the mailbox acted for that
-counts. Tags that are no such word are ordinary parts of the address, so `anna+lost-once+17@...` may be one of many.
+the sender or of a recipient; `+WORD-create`, `-send`, `-sync`, `-get` and so on (`OPERATIONS`) narrow it to one
+operation (`anna+lost-send-once@contoso.example`). A mail is known by its people and by the mailbox it lies in, so a
+mail from `x+corrupt@customer.example` cannot be read. Operations on folders carry no mail: there it is the mailbox
+acted for, or named, that counts. Tags that are no such word are ordinary parts of the address, so
+`anna+lost-once+17@...` may be one of many.
 """
 
 import random
@@ -13,9 +15,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
 
-Stage = Literal["before", "after", "item", "content", "done"]
-"""Where a fault strikes: the request before any work; the answer after the work; one item, refused; one item, refused
-where its content is read; one item whose work is done and whose answer says otherwise."""
+Stage = Literal["before", "after", "item", "content", "state", "done"]
+"""Where a fault strikes: the request before any work; the answer after the work; one item, refused (or the folder of an
+operation on folders); one item, where its content is read; a folder, where a sync state is given; one item whose work
+is done and whose answer says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class Kind:
 _BOTH: Final = frozenset({"CreateItem", "SendItem"})
 _CREATE: Final = frozenset({"CreateItem"})
 _SEND: Final = frozenset({"SendItem"})
+_GET: Final = frozenset({"GetItem"})
+_SYNC: Final = frozenset({"SyncFolderItems"})
 
 KINDS: Final[dict[str, Kind]] = {
     "busy": Kind("before", _BOTH, "HTTP 503 with Retry-After"),
@@ -57,6 +62,16 @@ KINDS: Final[dict[str, Kind]] = {
     "toomany": Kind("item", _SEND, "ErrorExceededMaxRecipientLimit", "ErrorExceededMaxRecipientLimit"),
     "quota": Kind("item", _CREATE, "ErrorQuotaExceeded", "ErrorQuotaExceeded"),
     "gone": Kind("item", _CREATE, "ErrorNonExistentMailbox", "ErrorNonExistentMailbox"),
+    "corrupt": Kind("item", _GET, "ErrorItemCorrupt", "ErrorItemCorrupt"),
+    "corruptbody": Kind(
+        "content", _GET, "ErrorItemCorrupt where body, headers or MIME are asked for", "ErrorItemCorrupt"
+    ),
+    "corruptfile": Kind("item", frozenset({"GetAttachment"}), "its attachments: ErrorItemCorrupt", "ErrorItemCorrupt"),
+    "vanished": Kind("item", _GET, "it is deleted just before it is read: ErrorItemNotFound", "ErrorItemNotFound"),
+    "denied": Kind("item", _SYNC, "ErrorAccessDenied", "ErrorAccessDenied"),
+    "forgotten": Kind(
+        "state", _SYNC, "the sync state is not known: ErrorInvalidSyncStateData", "ErrorInvalidSyncStateData"
+    ),
     "moving": Kind("item", _CREATE, "ErrorMailboxMoveInProgress", "ErrorMailboxMoveInProgress"),
 }
 OPERATIONS: Final = {
@@ -66,7 +81,17 @@ OPERATIONS: Final = {
     "delete": "DeleteItem",
     "find": "FindItem",
     "get": "GetItem",
+    "move": "MoveItem",
+    "sync": "SyncFolderItems",
+    "attachment": "GetAttachment",
+    "getconfig": "GetUserConfiguration",
+    "createconfig": "CreateUserConfiguration",
+    "updateconfig": "UpdateUserConfiguration",
+    "conversation": "GetConversationItems",
+    "subscribe": "Subscribe",
+    "stream": "GetStreamingEvents",
 }
+"""The word of an operation in a tag."""
 
 
 @dataclass(frozen=True, slots=True)

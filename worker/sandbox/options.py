@@ -59,3 +59,15 @@ class Options:
     most_gone: int = 100_000
     """Of so many removed items a folder remembers that they were there; a sync state older than that is not known any
     more (ErrorInvalidSyncStateData). Only counts before the start."""
+    notifications: Literal["sent", "lost", "refused"] = "sent"
+    """lost: subscriptions are taken and nothing is ever told. refused: none are taken (ErrorServerBusy)."""
+    keep_alive_seconds: float = 45.0
+    """How often an idle connection for notifications shows that it is alive."""
+    connection_minute_seconds: float = 60.0
+    """How long a minute of ConnectionTimeout lasts."""
+    subscriptions_per_mailbox: int = 20
+    """Beyond it, ErrorExceededSubscriptionCount (Exchange Online's limit, counted on the mailbox)."""
+    subscription_minutes: float = 30.0
+    """A subscription nobody listens to for so long is forgotten."""
+    connections_per_account: int = 10
+    """Open connections for notifications; beyond it, ErrorExceededConnectionCount (HangingConnectionLimit)."""

@@ -14,14 +14,15 @@ from aiohttp import web
 
 from worker.sandbox import reply as replies
 from worker.sandbox import request as requests
-from worker.sandbox.departures import SentMail
 from worker.sandbox.directory import User
 from worker.sandbox.exchange import Call, Exchange
 from worker.sandbox.faults import KINDS
 from worker.sandbox.gates import Gates
+from worker.sandbox.mailroom import Mailroom
 from worker.sandbox.operations.table import OPERATIONS
 from worker.sandbox.recording import Recording
 from worker.sandbox.reply import Reply
+from worker.sandbox.sent_mail import SentMail
 from worker.sandbox.soap import Fault, Refusal
 from worker.sandbox.witness import Witness, statistics
 
@@ -80,6 +81,7 @@ class Sandbox:
         application = web.Application(client_max_size=self.exchange.options.max_request_bytes)
         application.router.add_post(PATH, self._serve)
         application.router.add_routes(Witness(self.exchange).routes())
+        application.router.add_routes(Mailroom(self.exchange).routes())
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.host, self.port, ssl_context=self._tls, backlog=1024)
@@ -88,6 +90,7 @@ class Sandbox:
 
     async def stop(self) -> None:
         self.gates.open_all()
+        self.exchange.subscriptions.close()
         await self.exchange.departures.stop()
         if self._runner is not None:
             await self._runner.cleanup()

@@ -61,6 +61,8 @@ class Folder:
     journal: Journal = field(default_factory=Journal)
     configurations: dict[str, Configuration] = field(default_factory=dict)
     """By their names in lower case."""
+    watchers: dict[str, "Watcher"] = field(default_factory=dict)
+    """Called with what happens in the folder."""
 
     @property
     def change_key(self) -> str:
@@ -78,6 +80,21 @@ class Mailbox:
     conversations: Conversations = field(default_factory=Conversations)
     sync_generation: int = 0
     """Sync states of an earlier one are not known any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something happened to an item; `kind` is the name of an EWS event. The old id and folder are those of a move."""
+
+    kind: str
+    at: datetime
+    folder: Folder
+    id: str
+    old_id: str = ""
+    old_folder: Folder | None = None
+
+
+Watcher = Callable[[Happening], None]
 
 
 class Store:
@@ -121,12 +138,15 @@ class Store:
         folder.mailbox.folders[folder.name or folder.id] = self.folders[folder.id] = folder
         return folder
 
-    def add(self, item: Item, folder: Folder) -> None:
-        """A new item; it gets its id, its first change key and its creation time."""
+    def add(self, item: Item, folder: Folder, *, arrives: bool = False) -> None:
+        """A new item; it gets its id, its first change key and its creation time. `arrives`: it is new mail."""
         now = self.now()
         item.created_at = item.created_at or now
         item.received_at = item.received_at or now
         self._enter(item, folder, now)
+        self._tell("CreatedEvent", folder, item.id)
+        if arrives:
+            self._tell("NewMailEvent", folder, item.id)
 
     def touch(self, item: Item, *, read_flag_only: bool = False) -> None:
         """The item was changed: new change key, and now it is the newest of its folder."""
@@ -135,13 +155,33 @@ class Store:
         item.modified_at = self.now()
         item.folder.items[item.id] = item.folder.items.pop(item.id)
         item.folder.journal.changed(item.id, item.change, read_flag_only=read_flag_only)
+        self._tell("ModifiedEvent", item.folder, item.id)
 
     def move(self, item: Item, folder: Folder) -> None:
         """Into another folder, under a new id, as Exchange does it."""
-        self.remove(item)
+        old_id, old_folder = item.id, item.folder
+        assert old_folder is not None
+        self._take_out(item)
         self._enter(item, folder, self.now())
+        for watched in (old_folder, folder):
+            if watched.watchers:
+                happening = Happening("MovedEvent", self.now(), folder, item.id, old_id, old_folder)
+                for watch in watched.watchers.values():
+                    watch(happening)
 
     def remove(self, item: Item) -> None:
+        folder = item.folder
+        assert folder is not None
+        self._take_out(item)
+        self._tell("DeletedEvent", folder, item.id)
+
+    def _tell(self, kind: str, folder: Folder, item_id: str) -> None:
+        if folder.watchers:
+            happening = Happening(kind, self.now(), folder, item_id)
+            for watch in folder.watchers.values():
+                watch(happening)
+
+    def _take_out(self, item: Item) -> None:
         assert item.folder is not None
         del item.folder.items[item.id]
         del self.items[item.id]

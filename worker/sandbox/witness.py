@@ -2,20 +2,16 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
 from typing import Any
 
-import orjson
 from aiohttp import web
 
-from worker.sandbox.departures import SentMail
 from worker.sandbox.directory import RIGHTS
 from worker.sandbox.exchange import Exchange
 from worker.sandbox.faults import Order
+from worker.sandbox.guarded import guarded, in_json, in_lines
 from worker.sandbox.options import Dwell
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+from worker.sandbox.sent_mail import SentMail
 
 
 def stamps(sent: list[SentMail]) -> dict[str, int]:
@@ -32,6 +28,8 @@ def statistics(exchange: Exchange) -> dict[str, Any]:
         "doubled": {stamp: number for stamp, number in counts.items() if stamp and number > 1},
         "in_transit": exchange.departures.in_transit,
         "mailboxes": len(exchange.store.mailboxes),
+        "subscriptions": len(exchange.subscriptions),
+        "connections": exchange.subscriptions.connections,
         "drafts": sum(len(each.folders["drafts"].items) for each in exchange.store.mailboxes.values()),
         "requests": dict(exchange.requests),
         "faults": dict(exchange.faults.struck),
@@ -44,24 +42,23 @@ class Witness:
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.get("/sandbox/mails", _local(self._mails)),
-            web.get("/sandbox/stats", _local(self._stats)),
-            web.post("/sandbox/faults", _local(self._order)),
-            web.delete("/sandbox/faults", _local(self._clear)),
-            web.post("/sandbox/options", _local(self._options)),
-            web.post("/sandbox/rights", _local(self._rights)),
-            web.post("/sandbox/release", _local(self._release)),
+            web.get("/sandbox/mails", guarded(self._mails)),
+            web.get("/sandbox/stats", guarded(self._stats)),
+            web.post("/sandbox/faults", guarded(self._order)),
+            web.delete("/sandbox/faults", guarded(self._clear)),
+            web.post("/sandbox/options", guarded(self._options)),
+            web.post("/sandbox/rights", guarded(self._rights)),
+            web.post("/sandbox/release", guarded(self._release)),
         ]
 
     async def _mails(self, request: web.Request) -> web.Response:
         """One JSON object a line; `since=N` leaves out the first N, `limit=N` gives so many at most."""
         since, limit = int(request.query.get("since", "0")), int(request.query.get("limit", "1000000"))
         chosen = self._exchange.departures.sent[since : since + limit]
-        body = b"".join(orjson.dumps(each, option=orjson.OPT_UTC_Z) + b"\n" for each in chosen)
-        return web.Response(body=body, content_type="application/x-ndjson")
+        return in_lines(chosen)
 
     async def _stats(self, _request: web.Request) -> web.Response:
-        return _json(statistics(self._exchange))
+        return in_json(statistics(self._exchange))
 
     async def _order(self, request: web.Request) -> web.Response:
         """`{"kind": "busy", "operation": "", "mailbox": "", "domain": "", "times": 3}`, or
@@ -72,12 +69,12 @@ class Witness:
             faults.reseed(int(asked.get("seed", 0)), asked["rates"])
         else:
             faults.orders.append(Order(**asked))
-        return _json({"orders": len(faults.orders), "rates": faults.rates})
+        return in_json({"orders": len(faults.orders), "rates": faults.rates})
 
     async def _clear(self, _request: web.Request) -> web.Response:
         self._exchange.faults.orders.clear()
         self._exchange.faults.reseed(self._exchange.faults.seed, {})
-        return _json({"orders": 0, "rates": {}})
+        return in_json({"orders": 0, "rates": {}})
 
     async def _options(self, request: web.Request) -> web.Response:
         """The fields of `Options` to change; `dwell` as an object of its own."""
@@ -86,7 +83,7 @@ class Witness:
             if name not in {each.name for each in dataclasses.fields(options)}:
                 raise ValueError(f"no such option: {name}")
             setattr(options, name, Dwell(**value) if name == "dwell" else value)
-        return _json(dataclasses.asdict(options))
+        return in_json(dataclasses.asdict(options))
 
     async def _rights(self, request: web.Request) -> web.Response:
         """`{"user": "a@contoso.example", "send_as": ["*"]}`: replaces the rights that are named."""
@@ -98,25 +95,7 @@ class Witness:
             if right not in RIGHTS:
                 raise ValueError(f"no such right: {right}")
             setattr(user, right, {each.casefold() for each in mailboxes})
-        return _json({"user": user.address})
+        return in_json({"user": user.address})
 
     async def _release(self, _request: web.Request) -> web.Response:
-        return _json({"released": self._exchange.departures.release()})
-
-
-def _local(handler: Handler) -> Handler:
-    """Loopback only, and a wrong order is the asker's fault."""
-
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        if not ip_address((request.remote or "0.0.0.0").partition("%")[0]).is_loopback:  # noqa: S104 - compared only
-            raise web.HTTPForbidden
-        try:
-            return await handler(request)
-        except (ValueError, TypeError, KeyError) as error:
-            raise web.HTTPBadRequest(text=f"{error}\n") from None
-
-    return guarded
-
-
-def _json(value: dict[str, Any]) -> web.Response:
-    return web.Response(body=orjson.dumps(value), content_type="application/json")
+        return in_json({"released": self._exchange.departures.release()})

@@ -1,13 +1,23 @@
 """CreateAttachment, GetAttachment, DeleteAttachment. Every change of an attachment changes its item."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from worker.sandbox import reading
-from worker.sandbox.exchange import Call, Exchange
+from worker.sandbox.exchange import Call, Exchange, subject
+from worker.sandbox.faults import Subject
 from worker.sandbox.item import Attachment, Item
-from worker.sandbox.operations.operation import Operation, each
+from worker.sandbox.operations.operation import Operation, asking_mailbox, each
 from worker.sandbox.shape import Shape, attachment_xml
 from worker.sandbox.soap import Answer, Contents, Element, Fault, Refusal, answer, large_answer, m
+
+
+def _subjects(exchange: Exchange, call: Call) -> Sequence[Subject]:
+    """The items whose attachments are asked for."""
+    found = [
+        exchange.store.attachments.get(one.get("Id") or "") for one in call.element.iterfind(f"{m('AttachmentIds')}/*")
+    ]
+    return [subject(each[0]) for each in found if each is not None] or asking_mailbox(exchange, call)
 
 
 async def _create(exchange: Exchange, call: Call) -> bytes:
@@ -77,5 +87,5 @@ def _found(exchange: Exchange, call: Call, element: Element) -> tuple[Item, Atta
 
 
 CREATE_ATTACHMENT = Operation(_create)
-GET_ATTACHMENT = Operation(_get)
-DELETE_ATTACHMENT = Operation(_delete)
+GET_ATTACHMENT = Operation(_get, _subjects)
+DELETE_ATTACHMENT = Operation(_delete, _subjects)

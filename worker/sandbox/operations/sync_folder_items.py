@@ -28,6 +28,8 @@ async def _handle(exchange: Exchange, call: Call) -> bytes:
         folder = exchange.target_folder(call, target)
         assert folder is not None
         exchange.refuse_mailbox_if_ordered("SyncFolderItems", folder)
+        if element.findtext(m("SyncState")):
+            exchange.refuse_state_if_ordered("SyncFolderItems", folder)
         ready = Shape(shape, in_table=True, milliseconds=call.milliseconds)
         inner = _page(exchange, call, folder, ready, min(int(asked), exchange.options.sync_limit))
     except Refusal as refusal:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from worker.sandbox.operations.attachments import CREATE_ATTACHMENT, DELETE_ATTACHMENT, GET_ATTACHMENT
+from worker.sandbox.operations.conversation import GET_CONVERSATION_ITEMS
 from worker.sandbox.operations.convert_id import CONVERT_ID
 from worker.sandbox.operations.create_item import CREATE_ITEM
 from worker.sandbox.operations.delete_item import DELETE_ITEM
@@ -13,6 +14,7 @@ from worker.sandbox.operations.move_item import MOVE_ITEM
 from worker.sandbox.operations.operation import Operation
 from worker.sandbox.operations.resolve_names import RESOLVE_NAMES
 from worker.sandbox.operations.send_item import SEND_ITEM
+from worker.sandbox.operations.streaming import GET_STREAMING_EVENTS, SUBSCRIBE, UNSUBSCRIBE
 from worker.sandbox.operations.sync_folder_items import SYNC_FOLDER_ITEMS
 from worker.sandbox.operations.update_item import UPDATE_ITEM
 from worker.sandbox.operations.user_configuration import USER_CONFIGURATION
@@ -30,13 +32,17 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "FindFolder": FIND_FOLDER,
     "FindItem": FIND_ITEM,
     "GetAttachment": GET_ATTACHMENT,
+    "GetConversationItems": GET_CONVERSATION_ITEMS,
     "GetFolder": GET_FOLDER,
     "GetItem": GET_ITEM,
+    "GetStreamingEvents": GET_STREAMING_EVENTS,
     "GetUserConfiguration": USER_CONFIGURATION,
     "MoveItem": MOVE_ITEM,
     "ResolveNames": RESOLVE_NAMES,
     "SendItem": SEND_ITEM,
+    "Subscribe": SUBSCRIBE,
     "SyncFolderItems": SYNC_FOLDER_ITEMS,
+    "Unsubscribe": UNSUBSCRIBE,
     "UpdateItem": UPDATE_ITEM,
     "UpdateUserConfiguration": USER_CONFIGURATION,
 }
