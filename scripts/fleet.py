@@ -1,5 +1,6 @@
-"""The whole product on one machine, as processes: a broker, the sandbox Exchange, workers, and a CRM that publishes and
-reads its status events. The demo shows it, the scenario tests break it, the benchmarks measure it.
+"""The whole product on one machine, as processes: a broker, the sandbox Exchange, workers, and a CRM that publishes,
+reads its status events and takes what comes in. The demo shows it, the scenario tests break it, the benchmarks measure
+it.
 """
 
 import asyncio
@@ -24,7 +25,9 @@ from aio_pika.abc import AbstractIncomingMessage
 from scripts.private_broker import PrivateBroker
 
 STATUS_QUEUE = "crm.mail.status"
+INBOUND_QUEUE = "crm.mail.inbound"
 DEAD_QUEUE = "crm.mail.dead"
+COMMAND = (sys.executable, "-m", "worker")
 Event = dict[str, Any] | bytes | aio_pika.Message
 """What is published as it is, or in structured mode."""
 
@@ -46,6 +49,32 @@ access      = "impersonation"
 address  = "*@contoso.example"
 outgoing = "Sandbox"
 """
+
+READING = """
+[[profile]]
+name         = "Inbox"
+direction    = "incoming"
+server       = "exchange"
+location     = "{url}"
+username     = "router@contoso.example"
+password     = "env:FLEET_PASSWORD"
+user_type    = "administrator"
+access       = "impersonation"
+"""
+
+READ = """
+[[mailbox]]
+address  = "{address}"
+kind     = "{kind}"
+outgoing = "Sandbox"
+incoming = "Inbox"
+"""
+
+
+def reading(addresses: Iterable[str], *, kind: str = "user", **keys: str | float) -> str:
+    """The usual profiles, with these mailboxes read besides; `keys` are keys of the incoming profile."""
+    profile = READING + "".join(f"{key} = {orjson.dumps(value).decode()}\n" for key, value in keys.items())
+    return PROFILES + profile + "".join(READ.format(address=each, kind=kind) for each in addresses)
 
 
 @dataclass
@@ -85,6 +114,10 @@ class Fleet:
     """For each e-mail the ids of its status events and their states; repeats fall away, as with any consumer."""
     reached: Counter[str] = field(default_factory=Counter)
     """How many e-mails have reached each state."""
+    received: list[dict[str, Any]] = field(default_factory=list)
+    """What came in, as it was published, repeats and all."""
+    inbound: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What came in, by event id: repeats fall away."""
     url: str = ""
     witness: str = ""
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
@@ -131,25 +164,28 @@ class Fleet:
         self.url, self.witness = told["url"], told["witness"]
         self.password = next(user["password"] for user in told["users"] if user["address"].startswith("router@"))
 
-    async def start_worker(self, number: int, **environment: str) -> None:
-        """`environment` goes before the fleet's own, for this worker."""
-        log = self.directory / f"worker-{number}.log"
-        port = _free_port()
-        environment = {
+    def settings(self) -> dict[str, str]:
+        """The environment of every command of this fleet."""
+        return {
             **os.environ,
             "MAILROUTER_AMQP_URL": self.broker_url,
             "MAILROUTER_PROFILES": str(self.directory / "profiles.toml"),
-            "MAILROUTER_HTTP": f"127.0.0.1:{port}",
+            "MAILROUTER_ATTACHMENT_STORE": str(self.directory / "attachments"),
             "MAILROUTER_LOG_FORMAT": "json",
             "MAILROUTER_CORRELATION_KEY": "env:FLEET_KEY",
             "FLEET_KEY": "a key for this machine only",
             "FLEET_PASSWORD": self.password,
             **self.environment,
-            **environment,
         }
+
+    async def start_worker(self, number: int, **environment: str) -> None:
+        """`environment` goes before the fleet's own, for this worker."""
+        log = self.directory / f"worker-{number}.log"
+        port = _free_port()
+        environment = {**self.settings(), "MAILROUTER_HTTP": f"127.0.0.1:{port}", **environment}
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "worker", "run", env=environment, stdout=output, stderr=output
+                *COMMAND, "run", env=environment, stdout=output, stderr=output
             )
         self.running[number] = Process(process, log, f"http://127.0.0.1:{port}")
 
@@ -193,22 +229,22 @@ class Fleet:
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
-        """Take the status events as a CRM does, into `statuses`, through every loss of the connection."""
-        listener = asyncio.create_task(self._listen())
+        """Take the status events and what came in as a CRM does, through every loss of the connection."""
+        listeners = [asyncio.create_task(self._listen(each)) for each in (STATUS_QUEUE, INBOUND_QUEUE)]
         try:
             yield
         finally:
-            listener.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await listener
+            for each in listeners:
+                each.cancel()
+            await asyncio.gather(*listeners, return_exceptions=True)
 
-    async def _listen(self) -> None:
+    async def _listen(self, name: str) -> None:
         while True:
             with contextlib.suppress(*LOST):
                 async with await aio_pika.connect(self.broker_url) as connection:
                     channel = await connection.channel()
                     await channel.set_qos(500)
-                    queue = await channel.get_queue(STATUS_QUEUE)
+                    queue = await channel.get_queue(name)
                     async with queue.iterator() as messages:
                         async for each in messages:
                             await self._take(each)
@@ -217,12 +253,17 @@ class Fleet:
     async def _take(self, message: AbstractIncomingMessage) -> None:
         event = orjson.loads(message.body)
         event["_heard_at"] = time.monotonic()
+        event["_heard_wall"] = time.time()
         await message.ack()
         async with self._heard:
             self._note(event)
             self._heard.notify_all()
 
     def _note(self, event: dict[str, Any]) -> None:
+        if event["type"] == "crm.email.received.v1":
+            self.received.append(event)
+            self.inbound.setdefault(event["id"], event)
+            return
         self.statuses.append(event)
         state = event["type"].split(".")[2]
         known = self.states.setdefault(event["data"]["email_id"], {})
@@ -238,7 +279,7 @@ class Fleet:
         return list(found.values())
 
     async def until(self, condition: Callable[[], bool], seconds: float) -> None:
-        """Wait until a condition on the statuses holds. Raises TimeoutError."""
+        """Wait until a condition on what the CRM got holds. Raises TimeoutError."""
         async with asyncio.timeout(seconds), self._heard:
             await self._heard.wait_for(condition)
 
@@ -252,6 +293,23 @@ class Fleet:
             found: dict[str, Any] = orjson.loads(await answer.read())
             return found
 
+    async def arrive(self, mailbox: str, source: bytes) -> str:
+        """A mail comes into a mailbox from outside; its item id."""
+        async with self.http.post(f"{self.witness}/arrivals", params={"mailbox": mailbox}, data=source) as answer:
+            answer.raise_for_status()
+            item_id: str = (await answer.json())["id"]
+            return item_id
+
+    async def answer(self, **asked: str) -> None:
+        """Somebody outside answers a mail that left: `kind`, `to` or `message_id`, as the witness has them."""
+        await self.order("replies", **asked)
+
+    async def inbox(self, mailbox: str, folder: str = "inbox") -> list[dict[str, Any]]:
+        """What lies in the Inbox of a mailbox, or in another of its folders."""
+        async with self.http.get(f"{self.witness}/inbox", params={"mailbox": mailbox, "folder": folder}) as answer:
+            answer.raise_for_status()
+            return [orjson.loads(line) for line in (await answer.read()).splitlines()]
+
     async def arrived(self, seconds: float = 30) -> dict[str, Any]:
         """The sandbox's statistics once no mail is on its way through Drafts and Outbox any more."""
 
@@ -262,7 +320,7 @@ class Fleet:
         return await self.stats()
 
     async def order(self, what: str, **parts: Any) -> None:  # noqa: ANN401 - JSON
-        """An order to the sandbox: `faults`, `options`, `rights`."""
+        """An order to the sandbox, as its witness has them: `faults`, `options`, `rights`, `moves` and so on."""
         async with self.http.post(f"{self.witness}/{what}", json=parts) as answer:
             answer.raise_for_status()
 

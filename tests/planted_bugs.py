@@ -26,6 +26,7 @@ class Bug:
 # Texts that stand in several places of the tree are named here, with enough around them to be found once.
 RULES, PIPELINE, SETTLE = "worker/outbound/rules.py", "worker/outbound/pipeline.py", "worker/outbound/settle.py"
 LOOK, SCAN = "worker/ews/look.py", "worker/ews/scan.py"
+POLL, POLLER, CURSOR = "worker/inbound/poll.py", "worker/inbound/poller.py", "worker/inbound/cursor.py"
 
 _LEFT = "    if sight.left_as is not None:\n        return Done(Delivered(sight.left_as))\n"
 _UNKNOWN = "        case Unknown(reason):\n            return _unanswered(entry, reason)\n        case Deferred():"
@@ -111,6 +112,58 @@ BUGS = (
                 RULES,
                 "            return _unanswered(entry, reason)\n        case Rejected(reason):",
                 "            return Done(Rejected(reason))\n        case Rejected(reason):",
+            ),
+        ),
+    ),
+    Bug(
+        "the cursor moves before the events are confirmed",
+        SIMULATION,
+        (
+            (
+                POLL,
+                "await self._take(owed) or await self._pass(page)",
+                "await self._pass(page) or await self._take(owed)",
+            ),
+        ),
+    ),
+    Bug(
+        "a ticket is acked before its poll has ended",
+        SIMULATION,
+        (
+            (
+                POLLER,
+                "        try:\n            if ticket",
+                "        try:\n            await delivery.ack()\n            if ticket",
+            ),
+        ),
+    ),
+    Bug(
+        "what was never owed is forgotten with the sync state",
+        SIMULATION,
+        ((CURSOR, 'replace(self, state="", walking=True)', 'replace(self, state="", since=None, walking=True)'),),
+    ),
+    Bug(
+        "a mail that failed to be published is passed by",
+        SIMULATION,
+        (
+            (
+                POLL,
+                '                self._stuck = mail_id if _of_one_mail(taken) else ""\n                return taken',
+                "                return None",
+            ),
+        ),
+    ),
+    Bug(
+        "a mail is put away before it is published",
+        SIMULATION,
+        (
+            (
+                POLL,
+                "        await asyncio.gather(*(self._desk.broker.publish(",
+                (
+                    "        await self._mailbox.finish([each for each, _ in waiting], self._route.profile.after)\n"
+                    "        await asyncio.gather(*(self._desk.broker.publish("
+                ),
             ),
         ),
     ),

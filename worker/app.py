@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import functools
+import hashlib
 import os
+import re
 import socket
 from collections.abc import Mapping
 from datetime import timedelta
@@ -11,9 +14,21 @@ from typing import Final
 import structlog
 
 from worker import __version__, metrics
-from worker.clock import Clock, SystemClock
+from worker.attachments.fetch import Fetcher
+from worker.attachments.store import open_store
+from worker.clock import Clock, SystemClock, rfc3339
+from worker.events.fleet import InboundState, OutboundState, WorkerState
 from worker.ews.client import EwsTransport
 from worker.ews.endpoint import BasicSignIn, Endpoint
+from worker.ews.operations.create_item import MAX_REQUEST_BYTES
+from worker.inbound.intake import Intake, Rules
+from worker.inbound.listener import Listener
+from worker.inbound.overview import overview
+from worker.inbound.poll import Desk
+from worker.inbound.poller import Poller
+from worker.inbound.scheduler import Scheduler
+from worker.mail.incoming import IncomingTransport
+from worker.mail.store import AttachmentStore
 from worker.mail.transport import Transport, WorkingMailbox
 from worker.monitoring.http import serve_http
 from worker.outbound.pauses import Pauses
@@ -24,7 +39,10 @@ from worker.rabbitmq.address import BrokerAddress
 from worker.rabbitmq.broker import Publisher, RabbitBroker
 from worker.rabbitmq.connection import BrokerConnection, Session
 from worker.rabbitmq.consumer import consume
-from worker.rabbitmq.topology import BULK, OUTBOUND
+from worker.rabbitmq.election import elect
+from worker.rabbitmq.fleet import answer_questions
+from worker.rabbitmq.tickets import RabbitFleet
+from worker.rabbitmq.topology import BULK, ITEMS, LISTENS, OUTBOUND, POLLS
 from worker.service import serve, stop_on_signals
 from worker.settings import ConfigurationError, Settings
 
@@ -33,29 +51,59 @@ _log = structlog.get_logger("worker")
 WITHOUT_EFFECT: Final = frozenset({"messages_per_minute", "max_concurrency", "max_message_bytes"})
 """Keys of profiles that are checked, and that nothing heeds yet."""
 
+LISTENS_PREFETCH: Final = 50
+"""Connections for notifications that one worker keeps open, at most."""
 
-async def run_worker(settings: Settings) -> None:
+
+async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
     """Work until SIGTERM or SIGINT. Raises ConfigurationError for whatever a person has to correct first."""
     stopping = stop_on_signals()
     clock = SystemClock()
     directory = load(settings.profiles)
     key = _correlation_key(settings)
-    connection = BrokerConnection(BrokerAddress.parse(settings.amqp_url), clock, name=worker_name())
-    _tell_start(settings, directory)
+    address = BrokerAddress.parse(settings.amqp_url)
+    connection = BrokerConnection(address, clock, name=worker_name())
+    store = open_store(settings.attachment_store)
+    _tell_start(settings, directory, roles)
 
     def ready() -> Mapping[str, bool]:
         return {"broker": connection.connected, "profiles": True}
 
     transport = EwsTransport(
-        lambda mailbox: endpoint(directory, mailbox, settings), _observe, clock, timedelta(days=settings.horizon_days)
+        lambda mailbox: endpoint(directory, mailbox, settings),
+        _observe,
+        clock,
+        timedelta(days=settings.horizon_days),
+        note_name=note_name(address.vhost),
     )
+    outbound = OutboundFlow(settings, directory, transport, clock, key) if "outbound" in roles else None
+    inbound = InboundFlow(settings, directory, transport, clock, key=key, store=store) if "inbound" in roles else None
+    started_at = rfc3339(clock.now())
+
+    def state() -> WorkerState:
+        return WorkerState(
+            worker=worker_name(),
+            version=__version__,
+            roles=tuple(sorted(roles)),
+            started_at=started_at,
+            profiles=len(directory.profiles),
+            outbound=outbound.state() if outbound else None,
+            inbound=inbound.state() if inbound else None,
+        )
+
+    async def work(session: Session) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(answer_questions(session, state))
+            for flow in (outbound, inbound):
+                if flow is not None:
+                    tasks.create_task(flow.work(session))
+
     async with serve_http(settings.http, metrics.REGISTRY, ready) as url, contextlib.AsyncExitStack() as closing:
         closing.push_async_callback(transport.close)
         if url:
             _log.info("listening", metrics=f"{url}/metrics", ready=f"{url}/readyz")
-        flow = OutboundFlow(settings, directory, transport, clock, key)
         await serve(
-            connection.run(flow.work),
+            connection.run(work),
             connection.stop,
             stopping=stopping,
             shutdown_seconds=settings.shutdown_seconds,
@@ -75,6 +123,7 @@ class OutboundFlow:
         self._clock = clock
         self._key = key
         self._pauses = Pauses(clock)
+        self._files = linked_files(settings)
         self._outbound: Outbound | None = None
         metrics.mailboxes.labels("active").set_function(
             lambda: self._outbound.active_mailboxes if self._outbound else 0
@@ -88,6 +137,11 @@ class OutboundFlow:
             patience_seconds=settings.ews_timeout_seconds / 4,
         )
 
+    def state(self) -> OutboundState:
+        """What `mailrouter status` tells of it."""
+        in_progress = self._outbound.in_progress if self._outbound else 0
+        return OutboundState(in_progress=in_progress, paused=self._pauses.states())
+
     async def work(self, session: Session) -> None:
         """Returns when the session was told to stop and what was under way has ended."""
         async with asyncio.TaskGroup() as tasks:
@@ -97,6 +151,7 @@ class OutboundFlow:
                 self._directory,
                 self._clock,
                 tasks,
+                files=self._files,
                 limits=self._limits,
                 correlation_key=self._key,
                 pauses=self._pauses,
@@ -113,6 +168,97 @@ class OutboundFlow:
             finally:
                 self._outbound = None
                 outbound.close()
+
+
+class InboundFlow:
+    """Reading mailboxes, anew for each session with the broker; what may outlive one is kept here."""
+
+    def __init__(  # noqa: PLR0913 - the ports it stands between
+        self,
+        settings: Settings,
+        directory: Directory,
+        transport: IncomingTransport,
+        clock: Clock,
+        *,
+        key: bytes | None,
+        store: AttachmentStore,
+    ) -> None:
+        self._settings = settings
+        self._routes = directory.incoming()
+        self._transport = transport
+        self._clock = clock
+        rules = Rules(
+            key=key,
+            prefix=settings.tracking_prefix,
+            inline_bytes=settings.inline_attachment_bytes,
+            most_bytes=settings.max_attachment_bytes,
+        )
+        self._intake = Intake(store, rules, clock)
+        self._scheduler = Scheduler(
+            self._routes, clock, capacity=settings.poll_prefetch, notifications=settings.notifications == "on"
+        )
+        self._poller: Poller | None = None
+        metrics.mailboxes.labels("read").set_function(lambda: self._count(troubled=False))
+        metrics.mailboxes.labels("unread").set_function(lambda: self._count(troubled=True))
+
+    def state(self) -> InboundState:
+        """What `mailrouter status` tells of it."""
+        polling = self._poller.polling if self._poller else 0
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        return overview(self._scheduler.schedule, polling, now=now, monotonic=monotonic)
+
+    async def work(self, session: Session) -> None:
+        """Returns when the session was told to stop and what was under way has ended."""
+        if not self._routes:
+            return
+        publisher = await Publisher.open(session)
+        fleet = await RabbitFleet.open(session, publisher)
+        desk = Desk(RabbitBroker(publisher), fleet, self._intake, self._clock, session.stopping)
+        poller = Poller(desk, self._transport, self._routes, concurrency=self._settings.concurrency)
+        listener = Listener(fleet, self._transport, frozenset(route.working for route in self._routes))
+        self._poller = poller
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_then_stop(session, listener))
+                tasks.create_task(elect(session, functools.partial(self._scheduler.serve, fleet), self._clock))
+                tickets = {
+                    POLLS: (self._settings.poll_prefetch, poller.take),
+                    ITEMS: (1, poller.take),
+                    LISTENS: (LISTENS_PREFETCH, listener.take),
+                }
+                await consume(session, tickets)
+        finally:
+            self._poller = None
+
+    def _count(self, *, troubled: bool) -> int:
+        schedule = self._scheduler.schedule
+        return schedule.count(troubled=troubled) if schedule else 0
+
+
+async def _then_stop(session: Session, listener: Listener) -> None:
+    await session.stopping.wait()
+    listener.stop()
+
+
+def note_name(vhost: str) -> str:
+    """What the cursors of this CRM organisation are called in the mailboxes: two that read one mailbox, each from a
+    vhost of its own, must not move each other's.
+    """
+    if vhost == "/":
+        return "CrmMailRouter"
+    plain = re.sub(r"[^A-Za-z0-9]", "", vhost)[:40]
+    return f"CrmMailRouter.{plain}.{hashlib.sha256(vhost.encode()).hexdigest()[:8]}"
+
+
+def linked_files(settings: Settings) -> Fetcher:
+    """Where attachments by URL come from, and how much of them there may be."""
+    return Fetcher(
+        open_store(settings.attachment_store),
+        settings.attachment_hosts or (),
+        settings.attachment_networks or (),
+        max_bytes=settings.max_attachment_bytes,
+        mail_bytes=MAX_REQUEST_BYTES // 4 * 3,
+    )
 
 
 def endpoint(directory: Directory, mailbox: WorkingMailbox, settings: Settings) -> Endpoint:
@@ -150,10 +296,11 @@ def _observe(profile: str, operation: str, result: str, seconds: float) -> None:
     metrics.ews_seconds.labels(operation).observe(seconds)
 
 
-def _tell_start(settings: Settings, directory: Directory) -> None:
+def _tell_start(settings: Settings, directory: Directory, roles: frozenset[str]) -> None:
     _log.info(
         "starting",
         version=__version__,
+        roles=sorted(roles),
         broker=str(BrokerAddress.parse(settings.amqp_url)),
         profiles=len(directory.profiles),
         mailboxes=len(directory.mailboxes),
@@ -162,7 +309,9 @@ def _tell_start(settings: Settings, directory: Directory) -> None:
         _log.warning("no MAILROUTER_CORRELATION_KEY: nothing will prove that a reply's Message-ID is one of ours")
     for profile in directory.profiles.values():
         idle = sorted(WITHOUT_EFFECT & profile.model_fields_set)
-        if profile.direction == "incoming" or idle:
-            _log.warning("of no effect in this version", profile=profile.name, keys=idle or ["direction"])
+        if idle:
+            _log.warning("of no effect in this version", profile=profile.name, keys=idle)
         if profile.location.startswith("http://"):
             _log.warning("clear text without TLS, on a loopback address only", profile=profile.name)
+    for mailbox in directory.withheld():
+        _log.warning("not read, since it does not allow the router to use its credentials", mailbox=mailbox)

@@ -58,6 +58,11 @@ class InboxFaults:
     unheard: float = 0.0
     line_lost: float = 0.0
     latency_seconds: float = 0.1
+    was_late: bool = False
+    """Whether there was ever such a fault: what it delayed may still come."""
+
+    def __post_init__(self) -> None:
+        self.was_late = self.late > 0
 
     def calm(self) -> None:
         """No faults any more, and nobody moves mail; what is damaged stays so."""

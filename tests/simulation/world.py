@@ -145,7 +145,14 @@ class World:
         clock = VirtualClock(self.random.getrandbits(32), skew)
         async with asyncio.TaskGroup() as tasks:
             outbound = Outbound(
-                as_broker(session), self.exchange, self.directory, clock, tasks, limits=LIMITS, correlation_key=b"key"
+                as_broker(session),
+                self.exchange,
+                self.directory,
+                clock,
+                tasks,
+                files=SimulatedFiles(self.plan),
+                limits=LIMITS,
+                correlation_key=b"key",
             )
             while True:
                 delivery = await session.next()

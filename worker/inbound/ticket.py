@@ -117,11 +117,7 @@ def read(body: bytes, wanted: type[Wanted]) -> Wanted | None:
 
 
 def read_report(body: bytes) -> Report | None:
-    for kind in (Polled, Hint, Listened):
-        found = read(body, kind)
-        if found is not None:
-            return found
-    return None
+    return read(body, Polled) or read(body, Hint) or read(body, Listened)
 
 
 def _fields(told: dict[str, Any]) -> dict[str, Any]:

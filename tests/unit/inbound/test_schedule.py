@@ -170,8 +170,9 @@ def test_a_poll_nobody_reports_is_forgotten_in_the_end() -> None:
 def test_a_mail_that_holds_up_many_polls_is_suspected() -> None:
     plan = schedule(1)
     now = 0.0
+    (watch,) = plan.watches.values()
     for _ in range(SUSPECT_FROM):
-        (watch,) = plan.take(now)
+        assert plan.take(now) == [watch]
         assert watch.suspect == ""
         plan.polled(report(watch, ONE_MAIL, stuck="a"), now)
         now += 100

@@ -1,0 +1,190 @@
+"""From a mail as Exchange gives it to the events the CRM gets:
+
+    source (reports, meetings) -> normalise -> classify -> correlate -> files -> events
+
+Nothing here decides what becomes of the mailbox; what could not be had comes back as a value.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from worker.clock import Clock
+from worker.events.bounced import bounced
+from worker.events.event import Event
+from worker.events.received import Correlation, Kind, received
+from worker.inbound.classify import automatic, classify, needs_source
+from worker.inbound.correlate import asks_conversation, by_conversation, correlate, is_own
+from worker.inbound.files import gather
+from worker.inbound.identity import event_id
+from worker.inbound.mime import parse
+from worker.inbound.normalise import normalise
+from worker.inbound.report import guess_report, read_report
+from worker.mail.address import Address
+from worker.mail.incoming import File, IncomingMail, IncomingMailbox, Unreadable, Vanished
+from worker.mail.outcome import Deferred
+from worker.mail.report import Report
+from worker.mail.store import AttachmentStore
+from worker.profiles.model import Profile
+
+SOURCE_BYTES: Final = 2 * 2**20
+"""So much of a report's or a meeting's source is read: what counts stands before the mail it is about."""
+
+INLINE_BYTES: Final = 4 * 2**20
+"""So much of an event may be attachments in base64; two bodies of at most 2 MiB fit beside them below 8 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """`key` authenticates our Message-IDs, `prefix` begins a tracking token. An attachment of up to `inline_bytes`
+    stays in the event; one of more than `most_bytes` is left out.
+    """
+
+    key: bytes | None
+    prefix: str
+    inline_bytes: int
+    most_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A mail, ready to be published."""
+
+    kind: Kind
+    received_at: datetime | None
+    events: tuple[Event, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(len(each.body) for each in self.events)
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A mail that the profile does not accept: nobody is told of it, and it stays as it is."""
+
+
+Taken = Ready | Passed | Vanished | Unreadable | Deferred
+
+
+class _Enough(Exception):  # noqa: N818 - not an error: it ends a reading
+    """The head of the source is there; the rest is not needed."""
+
+
+class Intake:
+    def __init__(self, store: AttachmentStore, rules: Rules, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._rules = rules
+
+    async def take(
+        self,
+        mailbox: IncomingMailbox,
+        address: str,
+        profile: Profile,
+        mail: IncomingMail,
+        forwarded_by: Address | None = None,
+    ) -> Taken:
+        """The events of one mail found in `address`. Raises Unstored when the attachment store takes nothing."""
+        mail_id = event_id(address if forwarded_by is None else f"{address} {forwarded_by.address}", mail)
+        mail = normalise(mail)
+        source = b""
+        if not mail.bare and forwarded_by is None and needs_source(mail):
+            head = await _head(mailbox, mail.id)
+            if isinstance(head, Vanished | Deferred):
+                return head
+            source = head
+        report = read_report(source) if source else None
+        kind = classify(mail, report)
+        if kind == "bounce":
+            report = report or guess_report(mail)
+        if kind == "meeting":
+            mail = _with_calendar(mail, source)
+        mail = replace(mail, received_at=mail.received_at or mail.sent_at or self._clock.now())
+        correlation = await self._correlate(mailbox, mail, report)
+        if isinstance(correlation, Deferred):
+            return correlation
+        if profile.accept == "replies" and correlation.method == "none":
+            return Passed()
+        gathered = await gather(
+            mailbox,
+            mail,
+            self._store,
+            mail_id,
+            inline_bytes=self._rules.inline_bytes,
+            total_bytes=INLINE_BYTES,
+            max_bytes=self._rules.most_bytes,
+        )
+        if isinstance(gathered, Vanished | Deferred):
+            return gathered
+        mail = replace(mail, incomplete="; ".join(filter(None, (mail.incomplete, *gathered.left_out))))
+        event = received(
+            mail_id,
+            address,
+            mail,
+            kind=kind,
+            automatic=automatic(mail, kind, own=is_own(mail, self._rules.key)),
+            correlation=correlation,
+            files=gathered.files,
+            forwarded_by=forwarded_by,
+        )
+        events = (event, *self._bounces(mail_id, address, profile, mail, report=report, correlation=correlation))
+        return Ready(kind, mail.received_at, events)
+
+    async def _correlate(
+        self, mailbox: IncomingMailbox, mail: IncomingMail, report: Report | None
+    ) -> Correlation | Deferred:
+        """What it belongs to. A report of what became of a mail belongs to that mail, whatever else it names."""
+        if report is not None and (about := report.original or report.message_id):
+            mail = replace(mail, in_reply_to=about)
+        correlation = correlate(mail, key=self._rules.key, prefix=self._rules.prefix)
+        if not asks_conversation(mail, correlation):
+            return correlation
+        copies = await mailbox.sent_in(mail.conversation_id)
+        return copies if isinstance(copies, Deferred) else by_conversation(mail, copies, key=self._rules.key)
+
+    def _bounces(  # noqa: PLR0913 - what an event tells
+        self,
+        mail_id: str,
+        address: str,
+        profile: Profile,
+        mail: IncomingMail,
+        *,
+        report: Report | None,
+        correlation: Correlation,
+    ) -> tuple[Event, ...]:
+        """One for each recipient that a mail of ours did not reach. A report anybody could have made tells of none."""
+        if report is None or not correlation.email_id or (self._rules.key and not correlation.verified):
+            return ()
+        return tuple(
+            bounced(mail_id, correlation.email_id, address, profile.name, report, failure, occurred_at=mail.received_at)
+            for failure in report.failures
+        )
+
+
+async def _head(mailbox: IncomingMailbox, mail_id: str) -> bytes | Vanished | Deferred:
+    """The beginning of a mail's source; nothing of one that cannot be had: its properties must do."""
+    parts = bytearray()
+
+    async def sink(part: bytes) -> None:
+        parts.extend(part)
+        if len(parts) > SOURCE_BYTES:
+            raise _Enough
+
+    try:
+        outcome = await mailbox.source(mail_id, sink)
+    except _Enough:
+        return bytes(parts[:SOURCE_BYTES])
+    return outcome if isinstance(outcome, Vanished | Deferred) else bytes(parts)
+
+
+def _with_calendar(mail: IncomingMail, source: bytes) -> IncomingMail:
+    """A meeting's calendar object may stand in its source alone: it becomes a file of the mail."""
+    if not source or any(_is_calendar(each) for each in mail.files):
+        return mail
+    calendars = [each for each in parse(source, mail.id, mail.received_at).files if _is_calendar(each)]
+    return replace(mail, files=(*mail.files, *calendars[:1]))
+
+
+def _is_calendar(file: File) -> bool:
+    return file.content_type.casefold().startswith("text/calendar")

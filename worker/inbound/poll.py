@@ -1,0 +1,347 @@
+"""One poll of one mailbox: changes, fetch, publish, finish, and only then the cursor moves.
+
+    recall -> [ changes -> fetch -> intake -> publish, confirmed -> finish -> keep ] ...
+
+A cursor never passes a mail that is owed before its event is confirmed, or its quarantine. Whatever goes wrong ends
+the poll where it is: the next one begins at the cursor, and publishes what it repeats under the same ids.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from worker import maillog, metrics
+from worker.clock import Clock, rfc3339
+from worker.events.broker import Broker, Burial, Fleet, Unconfirmed
+from worker.inbound import cursor as cursors
+from worker.inbound import ticket as tickets
+from worker.inbound.cursor import Cursor
+from worker.inbound.forward import UNDELIVERABLE, original
+from worker.inbound.intake import Intake, Passed, Ready, Taken
+from worker.inbound.ticket import MOST_NOTE, Polled, PollTicket
+from worker.mail.incoming import (
+    Arrival,
+    Changes,
+    Fetched,
+    IncomingMail,
+    IncomingMailbox,
+    StateLost,
+    Unreadable,
+    Vanished,
+)
+from worker.mail.outcome import Deferred, Reason, Rejected, Scope
+from worker.mail.store import Unstored
+from worker.profiles.directory import IncomingRoute
+
+BATCH: Final = 10
+"""Mails fetched and published together, between two positions of the cursor."""
+STRIDE: Final = 512
+"""Changes asked for while nothing is expected to be owed."""
+BUDGET_SECONDS: Final = 10.0
+"""After so long a poll lets others go first."""
+MAIL_SECONDS: Final = 300.0
+"""How long one mail may take, attachments and all, before it counts as unreadable."""
+READY_BYTES: Final = 4 * 2**20
+"""So much waits in memory to be published."""
+
+_log = structlog.get_logger("inbound")
+
+BUG: Final = Reason(
+    "internal-error",
+    Scope.MESSAGE,
+    "the worker could not handle this mail: a defect of the worker",
+    "report it with the worker's log of this moment; 'mailrouter dead replay ID' tries it again",
+)
+SLOW: Final = Reason(
+    "mail-too-slow",
+    Scope.MESSAGE,
+    f"the mail and its attachments could not be read within {MAIL_SECONDS:.0f} s",
+    "look at the mail in its mailbox; 'mailrouter dead replay ID' tries it again",
+)
+NO_ORIGINAL: Final = Reason(
+    "no-original",
+    Scope.MESSAGE,
+    "a mail in a forward mailbox holds no mail forwarded as attachment",
+    f"it lies in the folder {UNDELIVERABLE} of that mailbox; forward it as attachment, or drop this letter",
+)
+STATE_REFUSED: Final = Reason(
+    "sync-refused",
+    Scope.MAILBOX,
+    "Exchange refuses a sync from the beginning as one from an unknown state",
+    "none, it is tried again; if it stays so, look into the health of the mailbox's server",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every poll of a worker works with. `stopping`: polls are to come to an end, each after its page."""
+
+    broker: Broker
+    fleet: Fleet
+    intake: Intake
+    clock: Clock
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Poll:
+    """Good for one ticket."""
+
+    def __init__(self, desk: Desk, mailbox: IncomingMailbox, route: IncomingRoute, ticket: PollTicket) -> None:
+        self._desk = desk
+        self._mailbox = mailbox
+        self._route = route
+        self._ticket = ticket
+        self._cursor = Cursor()
+        self._kept = ticket.kept
+        self._stuck = ""
+        self._more = False
+        self._published = 0
+        self._waiting: list[tuple[str, Ready]] = []
+
+    async def run(self) -> Polled:
+        """Read until there is no more, until it has taken long enough, or until something does not work."""
+        try:
+            failure = await (self._one_item() if self._ticket.item else self._read())
+        except Unconfirmed as error:
+            if self._ticket.item:
+                raise
+            failure = Deferred(_not_confirmed(str(error)))
+        except Unstored as error:
+            failure = Deferred(_not_stored(str(error)))
+        note = self._cursor.note() if self._cursor.state else self._ticket.note
+        return Polled(
+            self._ticket.number,
+            self._ticket.profile,
+            self._ticket.mailbox,
+            note=note if len(note) <= MOST_NOTE else "",
+            kept=self._kept,
+            more=self._more,
+            published=self._published,
+            stuck=self._stuck,
+            reason=failure.reason if failure else None,
+            retry_after_seconds=failure.retry_after_seconds if failure else None,
+        )
+
+    async def _read(self) -> Deferred | None:
+        begun = await self._begin()
+        if isinstance(begun, Deferred):
+            return begun
+        self._cursor = begun
+        began, size = self._desk.clock.monotonic(), STRIDE if begun.walking and begun.since else BATCH
+        while True:
+            page = await self._mailbox.changes(self._cursor.state, size)
+            match page:
+                case Deferred():
+                    return page
+                case StateLost() if not self._cursor.state:
+                    return Deferred(STATE_REFUSED)
+                case StateLost():
+                    maillog.state_lost(self._ticket.mailbox, self._ticket.profile)
+                    self._cursor = self._cursor.anew()
+                    size = STRIDE if self._cursor.since else BATCH
+                    continue
+            owed = [each for each in page.arrivals if self._cursor.owes(each)]
+            if len(owed) > BATCH and size > BATCH:
+                size = BATCH
+                continue
+            failure = await self._take(owed) or await self._pass(page)
+            if failure or page.last:
+                return failure
+            if self._desk.stopping.is_set() or self._desk.clock.monotonic() - began > BUDGET_SECONDS:
+                self._more = True
+                return None
+
+    async def _begin(self) -> Cursor | Deferred:
+        """The cursor from the ticket, else from the mailbox, else a first one, kept before anything is done."""
+        told = cursors.read(self._ticket.note) if self._ticket.note else None
+        if told is not None:
+            return (None if self._kept else await self._keep(told)) or told
+        note = await self._mailbox.recall()
+        if isinstance(note, Deferred):
+            return note
+        kept = cursors.read(note) if note is not None else None
+        if kept is not None:
+            return kept
+        newest = await self._mailbox.newest()
+        if isinstance(newest, Deferred):
+            return newest
+        start = self._route.profile.start
+        first = cursors.first(start, newest, self._desk.clock.now())
+        maillog.first_sync(
+            self._ticket.mailbox, self._ticket.profile, since=rfc3339(first.since) if first.since else "ever"
+        )
+        return await self._keep(first) or first
+
+    async def _pass(self, page: Changes) -> Deferred | None:
+        """The page has been dealt with: move the cursor, and keep it where that saves work."""
+        before, self._cursor = self._cursor, self._cursor.after(page.state, last=page.last)
+        if self._cursor.walking:
+            maillog.walking(self._ticket.mailbox, self._ticket.profile, passed=len(page.arrivals))
+        if not page.arrivals and self._cursor.walking == before.walking:
+            return None
+        return await self._keep(self._cursor)
+
+    async def _keep(self, cursor: Cursor) -> Deferred | None:
+        failure = await self._mailbox.keep(cursor.note())
+        self._kept = failure is None
+        return failure
+
+    async def _take(self, owed: Sequence[Arrival]) -> Deferred | None:
+        """Publish these mails, a batch at a time; what the profile wants done with them is done behind it."""
+        for start in range(0, len(owed), BATCH):
+            ids = [each.id for each in owed[start : start + BATCH]]
+            fetched = await self._fetch(ids)
+            for mail_id, found in zip(ids, fetched, strict=True):
+                failure = await self._settle(mail_id, found)
+                if failure:
+                    await self._flush()  # what came before it need not wait for it
+                    return failure
+            failure = await self._flush()
+            if failure:
+                return failure
+        return None
+
+    async def _one_item(self) -> Deferred | None:
+        """A ticket from the dead letters: this one mail, once more. Whatever it fails for, it goes back there."""
+        item = self._ticket.item
+        (found,) = await self._mailbox.fetch([item])
+        if isinstance(found, Vanished):
+            maillog.vanished(self._ticket.mailbox, self._ticket.profile, item)
+        failure = await self._settle(item, found) or await self._flush()
+        return await self._quarantine(item, failure.reason) if failure else None
+
+    async def _fetch(self, ids: Sequence[str]) -> Sequence[Fetched]:
+        """All together; one by one where there was no answer, since one of them may be the cause."""
+        fetched = await self._mailbox.fetch(ids)
+        if len(ids) == 1 or not any(_unanswered(each) for each in fetched):
+            return fetched
+        alone: list[Fetched] = []
+        for mail_id in ids:
+            alone += await self._mailbox.fetch([mail_id]) if not any(map(_unanswered, alone)) else [alone[-1]]
+        return alone
+
+    async def _settle(self, mail_id: str, found: Fetched) -> Deferred | None:
+        """Make this mail ready to be published, or see it off some other way. None when it holds nothing up."""
+        taken = await self._taken(found)
+        if self._blames(mail_id, taken) and not (isinstance(found, IncomingMail) and found.bare):
+            (bare,) = await self._mailbox.fetch([mail_id], bare=True)
+            taken = await self._taken(bare)
+        match taken:
+            case Ready():
+                self._waiting.append((mail_id, taken))
+                if sum(ready.size for _, ready in self._waiting) > READY_BYTES:
+                    return await self._flush()
+            case Unreadable(reason):
+                return await self._quarantine(mail_id, reason)
+            case Deferred(reason) if self._blames(mail_id, taken):
+                return await self._quarantine(mail_id, reason)
+            case Deferred():
+                self._stuck = mail_id if _of_one_mail(taken) else ""
+                return taken
+            case Passed() | Vanished():
+                pass
+        return None
+
+    def _blames(self, mail_id: str, taken: Taken) -> bool:
+        """Whether this mail itself is the trouble. One that has held up many polls in a row is taken to be."""
+        if isinstance(taken, Deferred):
+            suspected = mail_id == self._ticket.suspect and _of_one_mail(taken)
+            return suspected or taken.reason.code == _TOO_LARGE
+        return isinstance(taken, Unreadable)
+
+    async def _taken(self, found: Fetched) -> Taken:
+        if not isinstance(found, IncomingMail):
+            return found
+        try:
+            async with asyncio.timeout(MAIL_SECONDS):
+                return await self._taken_in(found)
+        except TimeoutError:
+            return Unreadable(SLOW)
+        except (Unconfirmed, Unstored):
+            raise
+        except Exception:  # noqa: BLE001 - a bug must cost its own mail, not the mailbox
+            _log.exception("a bug stopped a mail", mailbox=self._ticket.mailbox, item_id=found.id)
+            return Unreadable(BUG)
+
+    async def _taken_in(self, mail: IncomingMail) -> Taken:
+        address, profile = self._ticket.mailbox, self._route.profile
+        if self._route.mailbox.kind != "forward":
+            return await self._desk.intake.take(self._mailbox, address, profile, mail)
+        inner = await original(self._mailbox, mail)
+        if not isinstance(inner, IncomingMail):
+            return inner or Unreadable(NO_ORIGINAL)
+        return await self._desk.intake.take(
+            self._mailbox, address, profile, inner, forwarded_by=mail.from_ or mail.sender
+        )
+
+    async def _flush(self) -> Deferred | None:
+        """Publish what is ready; when all of it is confirmed, do with the mails what the profile wants."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return None
+        events = [event for _, ready in waiting for event in ready.events]
+        await asyncio.gather(*(self._desk.broker.publish(each.routing_key, each.body, each.id) for each in events))
+        for mail_id, ready in waiting:
+            self._count(mail_id, ready)
+        after = self._route.profile.after
+        if after == "leave":
+            return None
+        outcome = await self._mailbox.finish([mail_id for mail_id, _ in waiting], after)
+        if isinstance(outcome, Rejected):
+            maillog.not_finished(self._ticket.mailbox, self._ticket.profile, after, outcome.reason)
+            return None
+        return outcome
+
+    def _count(self, mail_id: str, ready: Ready) -> None:
+        self._published += 1
+        metrics.inbound_total.labels(ready.kind, self._ticket.profile).inc()
+        if ready.received_at is not None and not self._cursor.walking:
+            lag = (self._desk.clock.now() - ready.received_at).total_seconds()
+            metrics.inbound_lag_seconds.observe(max(0.0, lag))
+        maillog.received(self._ticket.mailbox, self._ticket.profile, ready.events[0].id, mail_id, ready.kind)
+
+    async def _quarantine(self, mail_id: str, reason: Reason) -> Deferred | None:
+        """Keep its place for a person: a ticket for this one mail goes to the dead letters."""
+        ticket = PollTicket(0, self._ticket.profile, self._ticket.mailbox, item=mail_id)
+        burial = Burial(reason.code, reason.message, reason.remedy, 1, rfc3339(self._desk.clock.now()))
+        await self._desk.fleet.quarantine(tickets.write(ticket), f"item:{mail_id}"[:255], burial)
+        metrics.dead_total.labels(reason.code).inc()
+        maillog.quarantined(self._ticket.mailbox, self._ticket.profile, mail_id, reason)
+        if self._route.mailbox.kind != "forward":
+            return None
+        outcome = await self._mailbox.finish([mail_id], f"move:{UNDELIVERABLE}")
+        return outcome if isinstance(outcome, Deferred) else None
+
+
+_NO_ANSWER: Final = "no-answer"
+_TOO_LARGE: Final = "no-answer-too-large"
+
+
+def _unanswered(found: Fetched) -> bool:
+    return isinstance(found, Deferred) and found.reason.code.startswith(_NO_ANSWER)
+
+
+def _of_one_mail(failure: Deferred) -> bool:
+    """Whether the mail asked for may be the cause of this."""
+    return not failure.reason.scope.beyond_message or failure.reason.code.startswith(_NO_ANSWER)
+
+
+def _not_confirmed(cause: str) -> Reason:
+    return Reason(
+        "not-confirmed",
+        Scope.MAILBOX,
+        f"the broker did not confirm an event: {cause}",
+        "none, it is tried again; if crm.mail.inbound is full, see why the CRM does not consume it",
+    )
+
+
+def _not_stored(cause: str) -> Reason:
+    return Reason(
+        "not-stored",
+        Scope.MAILBOX,
+        f"the attachment store did not take a file: {cause}",
+        "make room in, or mend, the store",
+    )

@@ -1,0 +1,102 @@
+"""Takes poll tickets: one poll each, its end reported to the scheduler, and only then the ack.
+
+A ticket is acked when its poll has ended, so the broker gives the ticket of a worker that died to another one.
+"""
+
+import asyncio
+from collections import defaultdict
+from typing import Final
+
+import structlog
+
+from worker import metrics
+from worker.events.broker import Delivery, Unconfirmed
+from worker.inbound import ticket as tickets
+from worker.inbound.poll import BUG, Desk, Poll
+from worker.inbound.ticket import Polled, PollTicket
+from worker.mail.incoming import IncomingTransport
+from worker.mail.outcome import Reason, Scope
+from worker.mail.transport import WorkingMailbox
+from worker.profiles.directory import IncomingRoute
+
+POLL_SECONDS: Final = 1200.0
+"""No poll takes longer; the broker takes a ticket back that is held for 30 minutes."""
+
+_log = structlog.get_logger("inbound")
+
+
+class Poller:
+    """`routes` are the mailboxes this worker knows; of one profile so many are polled at once as `concurrency` says."""
+
+    def __init__(
+        self, desk: Desk, transport: IncomingTransport, routes: tuple[IncomingRoute, ...], *, concurrency: int
+    ) -> None:
+        self._desk = desk
+        self._transport = transport
+        self._routes = {route.working: route for route in routes}
+        self._turns: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(concurrency))
+        self._under_way: set[WorkingMailbox] = set()
+
+    @property
+    def polling(self) -> int:
+        return len(self._under_way)
+
+    async def take(self, delivery: Delivery) -> None:
+        """One ticket. Returns when it is acked, or has become the broker's again."""
+        ticket = tickets.read(delivery.body, PollTicket)
+        try:
+            if ticket is None:
+                _log.warning("a poll ticket that nobody can read was dropped")
+            elif ticket.working not in self._under_way or ticket.item:
+                report = await self._poll(ticket)
+                if ticket.number:
+                    await self._desk.fleet.report(tickets.write(report))
+            await delivery.ack()
+        except Unconfirmed as error:
+            _log.debug("a ticket goes back to the broker", cause=str(error))
+            await delivery.give_back()
+
+    async def _poll(self, ticket: PollTicket) -> Polled:
+        route = self._routes.get(ticket.working)
+        if route is None:
+            return _failed(ticket, _unknown(ticket))
+        self._under_way.add(ticket.working)
+        try:
+            async with self._turns[ticket.profile]:
+                report = await self._run(ticket, route)
+        finally:
+            self._under_way.discard(ticket.working)
+        metrics.polls_total.labels("failed" if report.reason else "ok", ticket.profile).inc()
+        return report
+
+    async def _run(self, ticket: PollTicket, route: IncomingRoute) -> Polled:
+        poll = Poll(self._desk, self._transport.incoming(route.working), route, ticket)
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                return await poll.run()
+        except TimeoutError:
+            return _failed(ticket, SLOW)
+        except Exception:  # noqa: BLE001 - a bug must cost its own mailbox, not the worker
+            _log.exception("a bug stopped a poll", mailbox=ticket.mailbox)
+            return _failed(ticket, BUG)
+
+
+SLOW: Final = Reason(
+    "poll-too-slow",
+    Scope.MAILBOX,
+    f"the mailbox could not be read on within {POLL_SECONDS:.0f} s",
+    "none, it is tried again; if it stays so, look into the health of the mailbox's server",
+)
+
+
+def _failed(ticket: PollTicket, reason: Reason) -> Polled:
+    return Polled(ticket.number, ticket.profile, ticket.mailbox, reason=reason)
+
+
+def _unknown(ticket: PollTicket) -> Reason:
+    return Reason(
+        "unknown-mailbox",
+        Scope.MAILBOX,
+        f"a worker has no incoming mailbox {ticket.mailbox} with the profile {ticket.profile}",
+        "give all workers the same profiles file, and restart those with the old one",
+    )
