@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from tests.simulation.virtual_time import EPOCH
-from worker.mail.message import Message
+from worker.mail.message import Message, Spooled
 from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Scope, Unknown
 from worker.mail.stamp import Stamp
 from worker.mail.transport import Draft, Drafted, DraftOutcome, Look, SendOutcome, Sight, WorkingMailbox
@@ -116,6 +116,9 @@ class SimulatedMailbox:
     async def draft(self, messages: Sequence[Message]) -> Sequence[DraftOutcome]:
         def act() -> Sequence[DraftOutcome]:
             for message in messages:
+                assert all(isinstance(each.content, Spooled) for each in message.attachments), (
+                    "drafted without its files"
+                )
                 now = asyncio.get_running_loop().time()
                 item = Item(
                     self._exchange.new_id(),

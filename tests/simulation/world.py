@@ -15,6 +15,7 @@ import orjson
 
 from tests.simulation.broker import Message, SimulatedBroker, SimulatedSession, as_broker
 from tests.simulation.exchange import Exchange, Faults
+from tests.simulation.files import SimulatedFiles
 from tests.simulation.virtual_time import EPOCH, VirtualClock
 from worker.clock import rfc3339
 from worker.mail.stamp import stamp_of
@@ -57,6 +58,9 @@ class Plan:
     clock_skew_seconds: float = 0.0
     expiring: float = 0.0
     refused: float = 0.0
+    linked: float = 0.0
+    """Of the requests, how many have an attachment by URL; of those every fifth cannot be had."""
+    unavailable: float = 0.0
     faults: Faults = field(default_factory=Faults)
 
     @classmethod
@@ -87,6 +91,8 @@ class Plan:
                 dwell_seconds=draw.choice((0, 0.2, 20)),
                 latency_seconds=draw.choice((0.01, 0.1, 1.0)),
             ),
+            linked=chance(1.0),
+            unavailable=chance(0.5),
         )
 
 
@@ -101,6 +107,7 @@ class World:
         self.sessions: dict[int, SimulatedSession] = {}
         self.refused: set[str] = set()
         self.expiring: set[str] = set()
+        self.missing: set[str] = set()
 
     async def run(self) -> None:
         """Both phases. Raises TimeoutError when calm does not bring everything to an end within two virtual days."""
@@ -115,6 +122,7 @@ class World:
         self.plan.faults.calm()
         self.broker.unconfirmed = 0.0
         self.plan.kill_every_seconds = 0.0
+        self.plan.unavailable = 0.0
         async with asyncio.timeout(2 * 86400):
             while self.broker.queue or self.broker.parked or self._in_hand():  # noqa: ASYNC110 - virtual seconds
                 await asyncio.sleep(1)
@@ -150,7 +158,7 @@ class World:
                 self.directory,
                 clock,
                 tasks,
-                files=SimulatedFiles(self.plan),
+                files=SimulatedFiles(self.random, self.plan),
                 limits=LIMITS,
                 correlation_key=b"key",
             )
@@ -174,6 +182,11 @@ class World:
         if draw.random() < self.plan.expiring:
             self.expiring.add(email_id)
             data["expires_at"] = rfc3339(EPOCH + timedelta(seconds=draw.uniform(0, 50)))
+        if draw.random() < self.plan.linked:
+            there = draw.random() < 0.8
+            data["attachments"] = [{"name": "a.pdf", "url": f"https://files.example/{'there' if there else 'missing'}"}]
+            if not there:
+                self.missing.add(email_id)
         event = {
             "specversion": "1.0",
             "id": f"event-{number}",
@@ -209,5 +222,6 @@ def check(world: World) -> None:
             assert not seen["crm.email.unresolved.v1"], f"I6: {email_id} unresolved without interference"
         assert len(accepted_ids.get(email_id, ())) <= 1, f"{email_id} has several accepted events"
         assert seen.keys() - {"crm.email.deferred.v1"}, f"L: {email_id} never came to an end: {seen}"
-        if email_id not in world.refused | world.expiring:
+        assert not (left and email_id in world.missing), f"{email_id} left without its file"
+        if email_id not in world.refused | world.expiring | world.missing:
             assert left == 1, f"L: {email_id} never left"

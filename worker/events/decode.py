@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from worker.events import envelope, faults, models
 from worker.mail.address import Address
-from worker.mail.message import Attachment, Importance, Sensitivity
+from worker.mail.message import Attachment, Importance, Link, Sensitivity
 from worker.mail.stamp import Stamp, stamp_of
 
 _AHEAD: Final = timedelta(hours=1)
@@ -154,7 +154,7 @@ def _attachment(file: models.File) -> Attachment:
     return Attachment(
         name=file.name,
         content_type=file.content_type or "application/octet-stream",
-        content=(file.content or "").encode("ascii"),
+        content=Link(file.url, file.size, file.sha256 or "") if file.url else (file.content or "").encode("ascii"),
         content_id=file.content_id or "",
         inline=file.inline or False,
     )

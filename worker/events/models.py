@@ -59,6 +59,7 @@ HEADER_NAME: Final = r"^[Xx]-[A-Za-z0-9-]+$"
 TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,20})?(?:Z|[+-][0-9]{2}:[0-9]{2})$"
 _TIME = re.compile(TIME)
 _RESERVED = "x-crm-mail-router"
+_URL = re.compile(r"(?:https|file|s3a?|gs|az|adl|azure|abfss?)://[!-\[\]-~]+", re.ASCII)
 
 
 def _moment(value: object) -> datetime:
@@ -141,18 +142,15 @@ class File(_Part):
 
     @field_validator("url")
     @classmethod
-    def _fetchable(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        fault = _fault_of_url(url)
-        raise PydanticCustomError(
-            "url", fault or "cannot be fetched: attachments by url are not enabled on this router; use content"
-        )
+    def _is_url(cls, url: str | None) -> str | None:
+        if url is not None and (fault := _fault_of_url(url)):
+            raise PydanticCustomError("url", fault)
+        return url
 
     @model_validator(mode="after")
     def _has_one(self) -> Self:
-        if self.content is None and self.url is None:
-            raise PydanticCustomError("attachment", "must have content")
+        if (self.content is None) == (self.url is None):
+            raise PydanticCustomError("attachment", "must have either content or url")
         return self
 
 
@@ -166,16 +164,17 @@ def _decoded(content: str) -> bytes | None:
 
 
 def _fault_of_url(url: str) -> str:
+    """What is wrong with it whatever the operator allows; only https needs a host."""
     try:
         parts = urlsplit(url)
         port_is_possible = parts.port is None or parts.port > 0
     except ValueError:
         return "is not a URL"
-    if parts.scheme != "https":
-        return "must be an https URL"
-    if not parts.hostname or not port_is_possible or not re.fullmatch(r"[!-\[\]-~]+", url, re.ASCII):
+    if not _URL.match(url):
+        return "must be an https URL, or one of the attachment store"
+    if not (parts.hostname or parts.scheme != "https") or not port_is_possible or not _URL.fullmatch(url):
         return "is not a URL"
-    if "@" in parts.netloc:
+    if "@" in parts.netloc and not parts.scheme.startswith("abfs"):  # there it parts container and account
         return "must not hold credentials"
     if "#" in url:
         return "must not have a fragment"

@@ -12,22 +12,22 @@ from worker.clock import Clock
 from worker.mail.outcome import Deferred, Delivered, Reason, Scope
 from worker.mail.transport import Draft, OutgoingMailbox
 from worker.outbound import rules
-from worker.outbound.entry import Create, Done, Entry, LookFor, Outcome, Retire, Send
+from worker.outbound.entry import Create, Done, Entry, Fetch, LookFor, Outcome, Retire, Send
 
 MAX_ROUNDS: Final = 6
 
 
 async def deliver(batch: Sequence[Entry], mailbox: OutgoingMailbox, clock: Clock) -> None:
-    """Bring every entry of the batch to `Done`. Entries are of different stamps."""
+    """Bring every entry of the batch to `Done`, or to `Fetch`, which is not done here. They are of different stamps."""
     for _ in range(MAX_ROUNDS):
         await _create([entry for entry in batch if isinstance(entry.step, Create)], mailbox, clock)
         await _look([entry for entry in batch if isinstance(entry.step, LookFor)], mailbox, clock)
         await _retire([entry for entry in batch if isinstance(entry.step, Retire)], mailbox)
         await _send([entry for entry in batch if isinstance(entry.step, Send)], mailbox)
-        if all(isinstance(entry.step, Done) for entry in batch):
+        if all(isinstance(entry.step, Done | Fetch) for entry in batch):
             return
     for entry in batch:
-        if not isinstance(entry.step, Done):
+        if not isinstance(entry.step, Done | Fetch):
             entry.step = Done(Deferred(_NO_END))
 
 

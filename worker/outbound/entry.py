@@ -1,11 +1,12 @@
 """One request on its way: the state that the rules of delivery read and write (PROTOCOL 3)."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import BinaryIO, Final
 
 from worker.events.broker import Delivery
-from worker.mail.message import Message
+from worker.mail.message import Link, Message, Spooled
 from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Unresolved
 from worker.mail.stamp import Stamp
 from worker.mail.transport import Draft
@@ -38,6 +39,11 @@ class Create:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetch:
+    """Before rule 2: have the files that the message names by URL. It is done outside of the lane."""
+
+
+@dataclass(frozen=True, slots=True)
 class LookFor:
     """Rule 3: see where the mail is."""
 
@@ -62,7 +68,7 @@ class Done:
     outcome: Outcome
 
 
-Step = Create | LookFor | Retire | Send | Done
+Step = Create | Fetch | LookFor | Retire | Send | Done
 
 
 @dataclass(slots=True)
@@ -90,6 +96,8 @@ class Entry:
     sent: bool = False
     """A SendItem was answered with success: whatever a look shows or fails to show, the mail has left."""
     unanswered: int = 0
+    spool: BinaryIO | None = None
+    """The file that those fetched by URL lie in, as long as they are needed."""
 
     @property
     def stamp(self) -> Stamp:
@@ -102,6 +110,26 @@ class Entry:
     @property
     def attempt(self) -> int:
         return self.history.attempts + 1
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The files that are still to be fetched."""
+        return tuple(each.content for each in self.message.attachments if isinstance(each.content, Link))
+
+    def take(self, files: Sequence[Spooled]) -> None:
+        """The files behind the links, in their place. They all lie in one."""
+        fetched = iter(files)
+        attachments = tuple(
+            replace(each, content=next(fetched)) if isinstance(each.content, Link) else each
+            for each in self.message.attachments
+        )
+        self.message = replace(self.message, attachments=attachments)
+        self.spool = files[0].file
+
+    def release(self) -> None:
+        """Nothing is done with this entry any more."""
+        if self.spool is not None:
+            self.spool.close()
 
     def merge(self, other: "Entry") -> None:
         """Take over the deliveries of another entry for the same request, and what they know."""

@@ -15,11 +15,14 @@ import structlog
 
 from worker.clock import Clock
 from worker.mail.address import same_mailbox
+from worker.mail.files import LinkedFiles
 from worker.mail.outcome import Deferred, Delivered, Reason, Scope, Unresolved
 from worker.mail.stamp import Stamp
 from worker.mail.transport import OutgoingMailbox, Transport, WorkingMailbox
+from worker.outbound import rules
 from worker.outbound.deliver import deliver, outcome_of
-from worker.outbound.entry import Done, Entry, LookFor, Outcome
+from worker.outbound.entry import Create, Done, Entry, Fetch, LookFor, Outcome
+from worker.outbound.fetching import Fetching
 from worker.outbound.pauses import Pauses
 from worker.outbound.settle import BUG
 
@@ -52,16 +55,25 @@ class _Lane:
         self.running = {False: False, True: False}
         self.stuck = False
         self.under_way: dict[Stamp, Entry] = {}
+        self.fetching: dict[Stamp, Entry] = {}
 
-    def add(self, entry: Entry) -> None:
-        """Join the entry with one for the same request, if there is one: the other mail's place is the better one."""
-        for entries in (self.under_way, self.waiting[False], self.waiting[True]):
+    def add(self, entry: Entry) -> bool:
+        """Join the entry with one for the same request, if there is one: the other mail's place is the better one.
+        Whether it has now a place of its own.
+        """
+        for entries in (self.under_way, self.fetching, self.waiting[False], self.waiting[True]):
             if (known := entries.get(entry.stamp)) is not None:
                 known.merge(entry)
                 if not known.bulk and entry.stamp in self.waiting[True]:
                     self.waiting[False][entry.stamp] = self.waiting[True].pop(entry.stamp)
-                return
-        self.waiting[entry.bulk][entry.stamp] = entry
+                return False
+        place = self.fetching if isinstance(entry.step, Fetch) else self.waiting[entry.bulk]
+        place[entry.stamp] = entry
+        return True
+
+    @property
+    def idle(self) -> bool:
+        return not self.fetching and not any(self.running.values())
 
     def take(self, *, bulk: bool, most: int) -> list[Entry]:
         """The next batch, of a few megabytes at most; empty where the mails went another way meanwhile."""
@@ -89,10 +101,12 @@ class Lanes:
         settle: Settle,
         tasks: asyncio.TaskGroup,
         *,
+        files: LinkedFiles,
         concurrency: int,
         patience_seconds: float,
     ) -> None:
         self._transport = transport
+        self._fetching = Fetching(files)
         self._pauses = pauses
         self._clock = clock
         self._settle = settle
@@ -100,6 +114,7 @@ class Lanes:
         self._patience_seconds = patience_seconds
         self._most = BATCH_MAILS
         self._under_way: set[asyncio.Task[None]] = set()
+        self._fetches: set[asyncio.Task[None]] = set()
         self._lanes: OrderedDict[WorkingMailbox, _Lane] = OrderedDict()
         self._slots: defaultdict[tuple[str, bool], asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(concurrency)
@@ -111,7 +126,37 @@ class Lanes:
             lane = self._lanes[working] = _Lane(working, self._transport.outgoing(working))
             self._forget_idle()
         self._lanes.move_to_end(working)
-        lane.add(entry)
+        if isinstance(entry.step, Create):
+            entry.step = rules.before_create(entry, self._clock.now())
+        self._place(lane, entry)
+
+    @property
+    def active(self) -> int:
+        return sum(any(lane.running.values()) for lane in self._lanes.values())
+
+    async def drain(self) -> None:
+        """Begin no other batch; return when those under way are settled. What still waits is the broker's again, and so
+        is what waits for its files.
+        """
+        self._most = 0
+        for fetch in self._fetches:
+            fetch.cancel()
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
+    def close(self) -> None:
+        """Nothing of what was not settled is needed any more."""
+        for lane in self._lanes.values():
+            for entries in (lane.under_way, *lane.waiting.values()):
+                for entry in entries.values():
+                    entry.release()
+
+    def _place(self, lane: _Lane, entry: Entry) -> None:
+        """Where it has to be for its next step: in line for the lane, or among those whose files are fetched."""
+        if lane.add(entry) and isinstance(entry.step, Fetch) and self._most:
+            fetch = self._tasks.create_task(self._fetch(lane, entry))
+            self._fetches.add(fetch)
+            fetch.add_done_callback(self._fetches.discard)
         if lane.stuck:
             self._give_back(lane)
         for bulk in (False, True):
@@ -119,15 +164,25 @@ class Lanes:
                 lane.running[bulk] = True
                 self._spawn(self._run(lane, bulk=bulk))
 
-    @property
-    def active(self) -> int:
-        return sum(any(lane.running.values()) for lane in self._lanes.values())
+    async def _fetch(self, lane: _Lane, entry: Entry) -> None:
+        """Outside of the lane's turns: a slow download delays no other mail of the sender."""
+        if paused := self._pauses.of(_sender(entry)):
+            entry.step = Done(paused)
+        else:
+            try:
+                entry.step = rules.after_fetch(entry, await self._fetching.fetch(entry.links))
+            except Exception:  # noqa: BLE001 - a bug must cost its own request, not the lane
+                _log.exception("a bug stopped a request", mailbox=lane.working.address, event_id=entry.event_id)
+                entry.step = Done(Unresolved(BUG) if entry.last_attempt else Deferred(BUG))
+        del lane.fetching[entry.stamp]
+        if isinstance(entry.step, Done):
+            self._end(entry, entry.step.outcome)
+        else:
+            self._place(lane, entry)
 
-    async def drain(self) -> None:
-        """Begin no other batch; return when those under way are settled. What still waits is the broker's again."""
-        self._most = 0
-        while self._under_way:
-            await asyncio.wait(self._under_way)
+    def _end(self, entry: Entry, outcome: Outcome) -> None:
+        entry.release()
+        self._spawn(self._settle(entry, outcome))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._tasks.create_task(work)
@@ -146,7 +201,10 @@ class Lanes:
             lane.stuck = False
             for entry in batch:
                 del lane.under_way[entry.stamp]
-                self._spawn(self._settle(entry, outcome_of(entry)))
+                if isinstance(entry.step, Fetch):
+                    self._place(lane, entry)
+                else:
+                    self._end(entry, outcome_of(entry))
         lane.running[bulk] = False
 
     async def _watch(self, lane: _Lane) -> None:
@@ -158,7 +216,7 @@ class Lanes:
     def _give_back(self, lane: _Lane) -> None:
         for entries in lane.waiting.values():
             for entry in entries.values():
-                self._spawn(self._settle(entry, Deferred(_STUCK)))
+                self._end(entry, Deferred(_STUCK))
             entries.clear()
 
     async def _deliver(self, lane: _Lane, batch: list[Entry]) -> None:
@@ -181,6 +239,8 @@ class Lanes:
         """What a batch tells of the senders and of the profile; what several mails met is one failure."""
         failures: dict[tuple[WorkingMailbox | None, Scope], tuple[WorkingMailbox, Deferred]] = {}
         for entry in batch:
+            if isinstance(entry.step, Fetch):
+                continue
             sender = _sender(entry)
             match outcome_of(entry):
                 case Delivered():
@@ -202,7 +262,7 @@ class Lanes:
                 entry.step = Done(Unresolved(BUG) if entry.last_attempt else Deferred(BUG))
 
     def _forget_idle(self) -> None:
-        idle = [working for working, lane in self._lanes.items() if not any(lane.running.values())]
+        idle = [working for working, lane in self._lanes.items() if lane.idle]
         for working in idle[: max(0, len(idle) - IDLE_LANES)]:
             del self._lanes[working]
 

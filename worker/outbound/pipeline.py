@@ -1,6 +1,6 @@
 """The way of a send request, on one screen:
 
-    take -> decode -> admit -> lane [ draft -> look -> send ] -> report -> settle
+    take -> decode -> admit -> (files by URL) -> lane [ draft -> look -> send ] -> report -> settle
 
 `take` decides what is to be done with a message of the queue; the lane does it; `settle` ends it. Whatever happens in
 between, the message stays unacked until the broker has confirmed what became of it.
@@ -17,6 +17,7 @@ from worker import metrics
 from worker.clock import Clock, rfc3339
 from worker.events.broker import Broker, Delivery
 from worker.events.decode import Invalid, SendRequest, decode
+from worker.mail.files import LinkedFiles
 from worker.mail.outcome import Reason, Rejected, Scope, Unresolved
 from worker.mail.transport import Transport
 from worker.outbound.entry import Entry, LookFor, Outcome
@@ -54,6 +55,7 @@ class Outbound:
         clock: Clock,
         tasks: asyncio.TaskGroup,
         *,
+        files: LinkedFiles,
         limits: Limits,
         correlation_key: bytes | None = None,
         pauses: Pauses | None = None,
@@ -70,6 +72,7 @@ class Outbound:
             clock,
             self._settle,
             tasks,
+            files=files,
             concurrency=limits.concurrency,
             patience_seconds=limits.patience_seconds,
         )
@@ -101,6 +104,7 @@ class Outbound:
 
     def close(self) -> None:
         """Forget what was not settled: with the session it has become the broker's again."""
+        self._lanes.close()
         metrics.outbound_in_progress.dec(self._in_progress)
         self._in_progress = 0
 

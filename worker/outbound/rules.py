@@ -1,6 +1,9 @@
 """The rules of delivery as pure decisions: what was answered, and so what to do next. Numbers are those of PROTOCOL 3.
 
     step      answer                       next
+    Fetch     the files                    Create
+              Rejected                     LookFor, with a verdict (rule 8)
+              Deferred                     Done; on the last attempt LookFor, with a verdict
     Create    Drafted                      LookFor, in doubt from now on
               Unknown                      LookFor
               Rejected                     LookFor, with a verdict (rule 8)
@@ -11,7 +14,7 @@
               verdict, none                Done(Rejected)                                     7, 8
               one live draft               Send(that one, whoever made it)                    3b
               several live drafts          Retire(all but the first), then LookFor            3c, 4
-              nothing, no doubt            Create                                             3d
+              nothing, no doubt            Create; Fetch where files by URL are to be had     3d
               nothing, doubt               Done(Waiting) twice, then Done(Unresolved)         3d
     Send      Delivered                    Done (LookFor, where only a look tells the Message-ID)
               Rejected                     LookFor, with a verdict (rule 8)
@@ -26,9 +29,10 @@ from datetime import datetime
 from typing import Final
 
 from worker.clock import rfc3339
+from worker.mail.message import Spooled
 from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Scope, Unknown, Unresolved
 from worker.mail.transport import Drafted, DraftOutcome, SendOutcome, Sight
-from worker.outbound.entry import CLOCK_ALLOWANCE, Create, Done, Entry, LookFor, Retire, Send, Step, Waiting
+from worker.outbound.entry import CLOCK_ALLOWANCE, Create, Done, Entry, Fetch, LookFor, Retire, Send, Step, Waiting
 
 MAX_UNANSWERED: Final = 2
 EMPTY_LOOKS: Final = 3
@@ -36,10 +40,25 @@ EMPTY_LOOK_PAUSE_SECONDS: Final = 30
 
 
 def before_create(entry: Entry, now: datetime) -> Step:
-    """Rule 7: the clock is compared before each create."""
+    """Rule 7: the clock is compared before each create. A draft is complete at once, so its files come before it."""
     if _expired(entry, now):
         entry.verdict = entry.verdict or expiry(entry)
-    return LookFor() if entry.verdict else Create()
+    if entry.verdict:
+        return LookFor()
+    return Fetch() if entry.links else Create()
+
+
+def after_fetch(entry: Entry, outcome: tuple[Spooled, ...] | Deferred | Rejected) -> Step:
+    """Nothing was done in Exchange; but another delivery of the request may have done it, so a refusal needs a look."""
+    match outcome:
+        case Rejected(reason):
+            entry.verdict = reason
+            return LookFor()
+        case Deferred():
+            return _deferred(entry, outcome)
+        case _:
+            entry.take(outcome)
+            return Create()
 
 
 def after_create(entry: Entry, outcome: DraftOutcome) -> Step:

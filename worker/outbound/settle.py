@@ -25,7 +25,7 @@ GIVE_BACK_SECONDS: Final = 5
 GRACE: Final = timedelta(days=1)
 """How long past the horizon a request is still deferred while its mailbox cannot be looked into."""
 
-_BURIED: Final = frozenset({"too-old", "no-profile", "credentials-not-allowed"})
+_BURIED: Final = frozenset({"too-old", "no-profile", "credentials-not-allowed", "attachment-not-allowed"})
 """Refusals of ours that an operator can put right: kept in the dead-letter queue for 'dead replay'."""
 
 

@@ -165,7 +165,7 @@ BAD: Final = (
     _change("header in a media type", f"{_FILE}.content_type", "text/plain;\r\nX: y", "is not a media type"),
     _change("brackets in a content id", "data.attachments[1].content_id", "<logo>", "angle brackets"),
     _change("inline as text", "data.attachments[1].inline", "yes", "must be true or false"),
-    _change("no content", f"{_FILE}.content", ..., "must have content", _FILE),
+    _change("no content", f"{_FILE}.content", ..., "either content or url", _FILE),
     _change("content as a list", f"{_FILE}.content", [80, 75], "must be text"),
     _change("no base64", f"{_FILE}.content", "<base64>", _BASE64),
     _change("base64 cut short", f"{_FILE}.content", "QUJ", _BASE64),
@@ -183,9 +183,7 @@ BAD: Final = (
     *(
         _change(name, _FILE, {**_URL, "url": url}, says, f"{_FILE}.url")
         for name, url, says in (
-            ("url", "https://crm.contoso.example/f/1", "not enabled"),
             ("url without TLS", "http://crm.contoso.example/f/1", "https"),
-            ("url of a file", "file:///etc/passwd", "https"),
             ("url of the machine's metadata", "http://169.254.169.254/latest/", "https"),
             ("url of another protocol", "gopher://127.0.0.1:25/_HELO", "https"),
             ("url with credentials", "https://user:secret@crm.contoso.example/", "credentials"),
@@ -195,10 +193,12 @@ BAD: Final = (
             ("url with a backslash", "https://crm.contoso.example\\@evil.example/", "not a URL"),
             ("url with an impossible port", "https://crm.contoso.example:99999/", "not a URL"),
             ("url with a broken host", "https://[::1/", "not a URL"),
+            ("url of a store with credentials", "s3://key:secret@bucket/f", "credentials"),
+            ("url of a store with a line break", "file:///attachments/a\r\nb", "not a URL"),
             ("long url", "https://crm.contoso.example/" + "x" * 2048, "longer than 2048"),
         )
     ),
-    _change("content and url", f"{_FILE}.url", "https://crm.contoso.example/f/1", "not enabled"),
+    _change("content and url", f"{_FILE}.url", "https://crm.contoso.example/f/1", "either content or url", _FILE),
     # times
     _change("impossible send_after", "data.send_after", "2026-13-01T00:00:00Z", _IMPOSSIBLE),
     _change("send_after too late", "data.send_after", "2026-11-30T08:00:01Z", "more than 7 days after"),

@@ -21,7 +21,7 @@ BEYOND_THE_SCHEMA: Final = (
     (r"data\.attachments\[\d+\]\.content", "is not base64"),
     (r"data\.attachments\[\d+\]\.content", "not the size given"),
     (r"data\.attachments\[\d+\]\.content", "does not have the sha256 given"),
-    (r"data\.attachments\[\d+\]\.url", ""),  # which hosts are allowed is the operator's to say
+    (r"data\.attachments\[\d+\]\.url", "is not a URL|credentials|fragment"),
     (r"data\.to", r"recipients; at most 1000"),
     (r"time", "more than an hour ahead"),
     (r"data\.send_after", "days after the event's time"),
@@ -82,6 +82,8 @@ VALUES = st.one_of(
     st.just({"html": None, "text": ""}),
     st.just({"name": "x", "content": "QUJD", "url": None}),
     st.just({"name": "x", "content": "QUJD", "url": "https://crm.contoso.example/f"}),
+    st.just({"name": "x", "url": "https://crm.contoso.example/f", "size": 3}),
+    st.just({"name": "x", "content": None, "url": "file:///srv/attachments/f"}),
     st.dictionaries(
         st.sampled_from(["X-A", "x-b", "X-", "XA", "X-A\n", "X-CRM-Mail-Router-A"]) | STRINGS, STRINGS, max_size=2
     ),

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.events.sample import NOW, SEND, accepted, changed, decoded, examples, full, refused
 from worker.events.decode import Invalid, SendRequest
 from worker.mail.address import Address
-from worker.mail.message import Attachment
+from worker.mail.message import Attachment, Link
 from worker.mail.stamp import stamp_of
 
 
@@ -65,6 +65,26 @@ def test_an_attachment_without_media_type_is_octets() -> None:
     request = accepted(changed({"data.attachments[0].content_type": ...}))
 
     assert request.attachments[0].content_type == "application/octet-stream"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://crm.contoso.example/f/1?signature=a%20b",
+        "https://crm.contoso.example:8443/",
+        "https://[2606:4700::1111]/f",
+        "file:///srv/attachments/1f2e/1-a.pdf",
+        "s3://bucket/crm/1f2e/1-a.pdf",
+        "abfss://container@account.dfs.core.windows.net/1-a.pdf",
+    ],
+)
+def test_an_attachment_by_url(url: str) -> None:
+    file = {"name": "a.pdf", "url": url, "size": 3, "sha256": "AB" * 32}
+    (attachment,) = accepted(changed({"data.attachments": [file]})).attachments
+
+    assert attachment.content == Link(url, 3, "AB" * 32)
+    (attachment,) = accepted(changed({"data.attachments": [{"name": "a.pdf", "url": url}]})).attachments
+    assert attachment.content == Link(url)
 
 
 def test_unknown_fields_are_ignored_at_every_level() -> None:

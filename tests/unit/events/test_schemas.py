@@ -79,7 +79,6 @@ def test_examples_are_valid(event_type: str, name: str) -> None:
 
 @pytest.mark.parametrize("event_type", TYPES)
 def test_examples_show_every_field(event_type: str) -> None:
-    """But for the url of an attachment to send, which a router refuses unless it is told otherwise."""
     properties = schema_of(event_type)["properties"]
     definitions = schema_of(event_type)["$defs"]
     data = definitions["data"] if "$ref" in properties["data"] else properties["data"]

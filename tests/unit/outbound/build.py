@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from worker.mail.address import Address
-from worker.mail.message import Message
+from worker.mail.message import Attachment, Link, Message
 from worker.mail.outcome import Deferred, Reason, Scope
 from worker.mail.stamp import stamp_of
 from worker.mail.transport import Draft
@@ -20,7 +20,7 @@ DRAFT = Draft(NOW, "id-1", "key-1", "<a@b>")
 OTHER = Draft(NOW, "id-2", "key-2", "<a@b>")
 
 
-def entry(event_id: str = "event-1", **state: Any) -> Entry:
+def entry(event_id: str = "event-1", *urls: str, **state: Any) -> Entry:
     state.setdefault("history", History(first_seen_at="2026-11-23T08:00:00.000Z"))
     state.setdefault("mailbox", "anna@contoso.example")
     return Entry(
@@ -30,6 +30,7 @@ def entry(event_id: str = "event-1", **state: Any) -> Entry:
             sender=Address("anna@contoso.example"),
             subject="hello",
             text="hello",
+            attachments=tuple(Attachment("a.pdf", "application/pdf", Link(url)) for url in urls),
         ),
         time=NOW,
         email_id="mail-1",

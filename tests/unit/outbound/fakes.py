@@ -1,6 +1,7 @@
 """Scripted doubles of the ports: what was asked of them is kept in order."""
 
 import asyncio
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,8 @@ from typing import Any
 import orjson
 
 from worker.events.broker import Burial, Delivery, HeaderValue, Unconfirmed
-from worker.mail.message import Message
-from worker.mail.outcome import Deferred, Delivered
+from worker.mail.message import Link, Message, Spooled
+from worker.mail.outcome import Deferred, Delivered, Rejected
 from worker.mail.stamp import Stamp
 from worker.mail.transport import Draft, Drafted, DraftOutcome, Look, SendOutcome, Sight, WorkingMailbox
 
@@ -104,6 +105,10 @@ class FakeMailbox:
         self.calls += 1
         assert self.calls == 1, "calls on one mailbox overlap"
         await self.gate.wait()
+        for each in (each for message in messages for each in message.attachments):
+            assert isinstance(each.content, bytes) or (
+                isinstance(each.content, Spooled) and not each.content.file.closed
+            )
         self.journal.lines.append(("draft", (self.name, [message.stamp for message in messages])))
         self.calls -= 1
         if self.draft_script:
@@ -129,6 +134,36 @@ class FakeMailbox:
         self.journal.lines.append(("send", (self.name, list(drafts))))
         await asyncio.sleep(0)
         return [Delivered(draft.message_id) for draft in drafts]
+
+
+class FakeFiles:
+    """Files by URL: what a URL names in `script` comes next, else content; behind `gates` it is waited for."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.script: dict[str, list[Deferred | Rejected | Exception]] = {}
+        self.gates: dict[str, asyncio.Event] = {}
+        self.spools: list[io.BytesIO] = []
+        self.under_way = self.most = 0
+
+    async def fetch(self, links: Sequence[Link]) -> tuple[Spooled, ...] | Deferred | Rejected:
+        url = links[0].url
+        self.journal.lines.append(("fetch", [link.url for link in links]))
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            if url in self.gates:
+                await self.gates[url].wait()
+        finally:
+            self.under_way -= 1
+        if self.script.get(url):
+            answer = self.script[url].pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+        spool = io.BytesIO(b"content")
+        self.spools.append(spool)
+        return tuple(Spooled(spool, 0, 7) for _ in links)
 
 
 class FakeTransport:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tests.unit.outbound.build import TROUBLE, entry
-from tests.unit.outbound.fakes import FakeDelivery, FakeTransport, Journal, StubClock
+from tests.unit.outbound.fakes import FakeDelivery, FakeFiles, FakeTransport, Journal, StubClock
 from worker.mail.outcome import Deferred, Delivered, Scope, Unresolved
 from worker.mail.transport import WorkingMailbox
 from worker.outbound.entry import Entry, Outcome
@@ -33,6 +33,7 @@ class Yard:
         self.clock = PatientClock()
         self.journal = Journal()
         self.transport = FakeTransport(self.journal)
+        self.files = FakeFiles(self.journal)
         self.settled: list[tuple[Entry, Outcome]] = []
         self.something_settled = asyncio.Event()
 
@@ -46,6 +47,7 @@ class Yard:
                 self._settle,
                 tasks,
                 concurrency=concurrency,
+                files=self.files,
                 patience_seconds=15.0,
             )
             yield self.lanes
