@@ -189,7 +189,7 @@ async def test_a_mail_that_cannot_be_read(start_fleet: StartFleet) -> None:
 async def test_a_mailbox_without_rights(start_fleet: StartFleet) -> None:
     fleet = await start_fleet(profiles=reading([ANNA, BEA], poll_seconds=1))
     await first_sync(fleet, ANNA, BEA)
-    await fleet.order("rights", user="router@contoso.example", impersonation=[BEA])
+    await fleet.order("rights", user="router@contoso.example", impersonates=[BEA])
     await fleet.arrive(ANNA, mail("for anna"))
     await fleet.arrive(BEA, mail("for bea"))
     await fleet.until(lambda: subjects(fleet) == ["for bea"], 20)
@@ -202,7 +202,7 @@ async def test_a_mailbox_without_rights(start_fleet: StartFleet) -> None:
         return status.returncode == 1 and ANNA.encode() in told and b"remedy" in told
 
     await eventually(named, 30)
-    await fleet.order("rights", user="router@contoso.example", impersonation=["*"])
+    await fleet.order("rights", user="router@contoso.example", impersonates=["*"])
     await fleet.until(lambda: "for anna" in subjects(fleet), 60)
 
 
