@@ -8,6 +8,7 @@ from typing import Self
 from xml.sax.saxutils import escape
 
 import aiohttp
+from aiohttp.client import _RequestContextManager
 from lxml import etree
 
 S = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -70,16 +71,22 @@ class Client:
             return Answer(response.status, dict(response.headers), await response.read())
 
     async def ask(self, operation: str) -> Answer:
+        return await self.post(self._envelope(operation))
+
+    def streaming(self, operation: str) -> _RequestContextManager:
+        """The answer as it comes in, not read yet."""
+        return self._session.post(self.url, data=self._envelope(operation))
+
+    def _envelope(self, operation: str) -> bytes:
         header = ""
         if self.acting_as:
             header = (
                 "<s:Header><t:ExchangeImpersonation><t:ConnectingSID><t:PrimarySmtpAddress>"
                 f"{self.acting_as}</t:PrimarySmtpAddress></t:ConnectingSID></t:ExchangeImpersonation></s:Header>"
             )
-        return await self.post(
-            f'<s:Envelope xmlns:s="{S}" xmlns:t="{T}" xmlns:m="{M}">{header}'
-            f"<s:Body>{operation}</s:Body></s:Envelope>".encode()
-        )
+        return (
+            f'<s:Envelope xmlns:s="{S}" xmlns:t="{T}" xmlns:m="{M}">{header}<s:Body>{operation}</s:Body></s:Envelope>'
+        ).encode()
 
     async def create(self, *messages: str, disposition: str = "SaveOnly", folder: str = "") -> Answer:
         saved = f"<m:SavedItemFolderId>{folder}</m:SavedItemFolderId>" if folder else ""
