@@ -64,8 +64,8 @@ class Status:
         """What is not fine and stands in no row; cause and remedy."""
         if self.silent:
             yield (
-                f"{self.silent} connected and without an answer within {WAIT_SECONDS:.0f} s. "
-                "Remedy: a worker that stays so is stuck, or of an older version: restart it."
+                f"no answer from {self.silent} of the workers that are connected, within {WAIT_SECONDS:.0f} s. "
+                "Remedy: one that stays so is stuck, or of an older version: restart it."
             )
         if not self.workers:
             yield "no worker answers. Remedy: start one with 'mailrouter run', on the same broker and vhost."

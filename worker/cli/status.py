@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import click
 from rich.console import Console, Group
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 from worker.cli.fleet import Status, as_data, mailbox_rows, queue_rows, worker_rows
@@ -61,7 +62,7 @@ def _shown(*, as_json: bool, watch: bool) -> Iterator[Callable[[Status], None]]:
         yield lambda status: click.echo(json.dumps(as_data(status), indent=None if watch else 2))
     elif watch and sys.stdout.isatty():
         with Live(screen=True, auto_refresh=False) as live:
-            yield lambda status: live.update(_screen(status), refresh=True)
+            yield lambda status: live.update(Group(_screen(status), *_complaints(status)), refresh=True)
     else:
         yield _show
 
@@ -84,11 +85,15 @@ def _show(status: Status) -> None:
 
 
 def _screen(status: Status) -> Group:
-    parts: list[object] = []
+    parts: list[Table | Text] = []
     for kind, columns, rows in _tables(status):
         if rows:
             parts += [table_of(columns, rows), Text()]
         if kind == "worker" and status.counts:
             told = ", ".join(f"{count} {state}" for state, count in status.counts.items())
             parts += [Text(f"Mailboxes read: {told}"), Text()]
-    return Group(*parts, *(Text(each, style="bold") for each in status.complaints()))  # type: ignore[arg-type] # all render
+    return Group(*parts)
+
+
+def _complaints(status: Status) -> list[Text]:
+    return [Text(each, style="bold") for each in status.complaints()]

@@ -77,6 +77,16 @@ async def test_a_worker_that_does_not_answer_is_counted(amqp_url: str, session: 
         assert state.silent == 1
 
 
+async def test_a_late_answer_to_an_earlier_question_is_no_answer(
+    amqp_url: str, session: Session, queues: Queues
+) -> None:
+    asker = await Asker.open(session)
+    late = aio_pika.Message(outbound("gone").model_dump_json().encode(), correlation_id="an earlier question")
+    async with worker(amqp_url, outbound("here")):
+        await queues.put(asker._queue, late)
+        assert [each.worker for each in (await ask(asker, 1)).workers] == ["here"]
+
+
 async def test_what_waits_in_the_queues_is_told(queues: Queues, session: Session) -> None:
     await queues.put(topology.DEAD, aio_pika.Message(b"1", delivery_mode=2))
     state = await (await Asker.open(session)).ask()

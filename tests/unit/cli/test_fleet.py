@@ -88,7 +88,7 @@ def test_paused_ones_beyond_the_listed_count_too() -> None:
         (status_of(sender("a")), True, ""),
         (status_of(scheduler(ok=3, new=1, polling=2)), True, ""),
         (status_of(WorkerState(worker="a", roles=("inbound",), inbound=InboundState())), False, "no worker says when"),
-        (status_of(sender("a"), silent=1), True, "1 connected and without an answer"),
+        (status_of(sender("a"), silent=1), True, "no answer from 1 of the workers"),
     ],
 )
 def test_what_is_fine(status: Status, *, fine: bool, complaint: str) -> None:
