@@ -1,4 +1,5 @@
-"""The demo: a broker, the sandbox Exchange and two workers on this machine; 200 sample events go through them.
+"""The demo: a broker, the sandbox Exchange and two workers on this machine; 200 sample events go through them, and what
+is answered comes back.
 
 ./scripts/demo          shows them delivered, then stops everything
 ./scripts/demo --keep   leaves it all running until it is interrupted
@@ -21,7 +22,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from scripts.fleet import Fleet
+from scripts.fleet import Fleet, reading
 from scripts.given_broker import queue_in_use, remove_topology
 from scripts.samples import DOMAIN, event
 
@@ -38,6 +39,14 @@ TROUBLES = {
 }
 """What is ordered from the sandbox for single mails, by a word in their sender's address."""
 
+READ = "desk@contoso.example"
+ANSWERED = {
+    30: ("reply", "the customer answers"),
+    70: ("ooo", "the customer is away"),
+    110: ("bounce", "there is no such customer: bounced, with the failed recipient and a remedy"),
+}
+"""What the sandbox's outside world does with mails of a mailbox that is read, by a word in the recipient's address."""
+
 MALFORMED = 180
 """The number of the event that lacks its subject: a dead letter, and a failed status that names the field."""
 
@@ -46,6 +55,9 @@ def sample(number: int) -> dict[str, Any]:
     made = event(number, seed=1)
     if number in TROUBLES:
         made["data"]["from"]["address"] = f"user{number}+{TROUBLES[number][0]}@{DOMAIN}"
+    if number in ANSWERED:
+        made["data"] |= {"from": {"address": READ}, "cc": [], "bcc": [], "reply_to": []}
+        made["data"]["to"] = [{"address": f"customer{number}+{ANSWERED[number][0]}@customer.example"}]
     if number == MALFORMED:
         del made["data"]["subject"]
     return made
@@ -69,6 +81,7 @@ class Show:
             publishing = asyncio.create_task(self._publish(events))
             await self._fleet.until(self._ended, LIMIT_SECONDS)
             await publishing
+            await self._fleet.until(lambda: len(self._fleet.inbound) >= len(ANSWERED), LIMIT_SECONDS)
         console.print()
 
     async def _publish(self, events: list[dict[str, Any]]) -> None:
@@ -104,6 +117,7 @@ async def summary(fleet: Fleet, show: Show, console: Console) -> bool:
     )
     for state, text in STATES.items():
         table.add_row(f"e-mails {state}{text}", str(fleet.reached[state]))
+    table.add_row("mails that came in", str(len(fleet.inbound)))
     table.add_row("from publish to accepted", f"p50 {steps[9]:.2f} s, p95 {steps[18]:.2f} s")
     console.print(table)
     console.print("Ordered trouble, and what became of it:")
@@ -111,8 +125,22 @@ async def summary(fleet: Fleet, show: Show, console: Console) -> bool:
         console.print(f"  mail-{number:06d}  {_course(fleet, number):<22} {text}", soft_wrap=True)
     text = "the event has no subject: failed, and kept as a dead letter"
     console.print(f"  mail-{MALFORMED:06d}  {_course(fleet, MALFORMED):<22} {text}", soft_wrap=True)
+    console.print(f"What came back into {READ}, as the CRM was told:")
+    answered = [_answered(fleet, number) for number in ANSWERED]
+    for number, told in zip(ANSWERED, answered, strict=True):
+        console.print(f"  mail-{number:06d}  {told:<44} {ANSWERED[number][1]}", soft_wrap=True)
     expected = EVENTS - 2
-    return bool(stats["mails"] == expected == fleet.reached["accepted"] and not stats["doubled"])
+    good = stats["mails"] == expected == fleet.reached["accepted"] and not stats["doubled"]
+    return bool(good and all(answered) and fleet.reached["bounced"] == 1)
+
+
+def _answered(fleet: Fleet, number: int) -> str:
+    """What came in for an e-mail, "" if nothing did that is proven to belong to it."""
+    for told in (each["data"] for each in fleet.inbound.values()):
+        correlation = told["correlation"]
+        if correlation.get("email_id") == f"mail-{number:06d}" and correlation["verified"]:
+            return f"{told['kind']}, by {correlation['method']}, verified"
+    return ""
 
 
 def _course(fleet: Fleet, number: int) -> str:
@@ -140,7 +168,7 @@ async def demo(*, keep: bool) -> bool:
             stack.push_async_callback(remove_topology, given)
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailrouter-demo-")))
         console.print("Starting RabbitMQ, the sandbox Exchange and two workers …")
-        fleet = await stack.enter_async_context(Fleet(directory, broker_url=given))
+        fleet = await stack.enter_async_context(Fleet(directory, broker_url=given, profiles=reading([READ])))
         await stack.enter_async_context(fleet.listening())
         show = Show(fleet, console)
         console.print(f"Publishing {EVENTS} events, as a CRM would.\n")
