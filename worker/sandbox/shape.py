@@ -20,22 +20,22 @@ TABLE_TEXT: Final = 255
 
 
 class Shape:
-    """One request's ItemShape, ready to write items. `in_table` is FindItem, which shows less and cuts strings.
+    """One request's ItemShape, ready to write items. A table shows less and cuts strings: `find` refuses what it does
+    not show, `sync` leaves it out.
 
-    `base` is the base shape
-    where the request names none. Raises Refusal for a path that cannot be asked for.
+    `base` is the base shape where the request names none. Raises Refusal for a path that cannot be asked for.
     """
 
     def __init__(
         self,
         element: Element | None,
         *,
-        in_table: bool = False,
+        view: Literal["item", "find", "sync"] = "item",
         milliseconds: bool = False,
         contents: Contents | None = None,
         base: str = "IdOnly",
     ) -> None:
-        self.in_table = in_table
+        self.in_table = view != "item"
         self.contents = contents or Contents()
         self.precision: Literal["milliseconds", "seconds"] = "milliseconds" if milliseconds else "seconds"
         element = etree.Element("nothing") if element is None else element
@@ -43,13 +43,15 @@ class Shape:
         self.header_names: list[str] = []
         self.extended: list[tuple[PropertyKey, str]] = []
         names = set(_BASE.get(element.findtext(t("BaseShape")) or base, ()))
-        if in_table:
+        if self.in_table:
             names -= _NOT_IN_TABLES
         if element.findtext(t("IncludeMimeContent")) in ("true", "1"):
             names.add("MimeContent")
         for path in element.iterfind(f"{t('AdditionalProperties')}/*"):
             self._add(path, names)
-        if in_table and names & _NOT_IN_TABLES:
+        if view == "sync":
+            names -= _NOT_IN_TABLES
+        if self.in_table and names & _NOT_IN_TABLES:
             raise Refusal("ErrorInvalidPropertyRequest", "Property is not valid for this operation.")
         self._writers = [write for name, write in _WRITERS.items() if name in names]
 

@@ -26,7 +26,7 @@ async def _handle(exchange: Exchange, call: Call) -> bytes:
             await _pause(exchange)
         try:
             folder = exchange.folder(call, folder_id, denied="ErrorFolderNotFound")
-            ready = Shape(shape, in_table=True, milliseconds=call.milliseconds)
+            ready = Shape(shape, view="find", milliseconds=call.milliseconds)
             messages.append(success("FindItem", _page(exchange, call, folder, ready)))
         except Refusal as refusal:
             messages.append(refused("FindItem", refusal))

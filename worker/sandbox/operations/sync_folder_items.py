@@ -14,6 +14,9 @@ from worker.sandbox.store import Folder
 
 MOST_CHANGES: Final = 512
 
+_NOTHING: Final = "<m:SyncState/><m:IncludesLastItemInRange>true</m:IncludesLastItemInRange>"
+"""What an answer has in place of changes when it is refused."""
+
 
 async def _handle(exchange: Exchange, call: Call) -> bytes:
     element = call.element
@@ -30,10 +33,10 @@ async def _handle(exchange: Exchange, call: Call) -> bytes:
         exchange.refuse_mailbox_if_ordered("SyncFolderItems", folder)
         if element.findtext(m("SyncState")):
             exchange.refuse_state_if_ordered("SyncFolderItems", folder)
-        ready = Shape(shape, in_table=True, milliseconds=call.milliseconds)
+        ready = Shape(shape, view="sync", milliseconds=call.milliseconds)
         inner = _page(exchange, call, folder, ready, min(int(asked), exchange.options.sync_limit))
     except Refusal as refusal:
-        return answer("SyncFolderItems", [refused("SyncFolderItems", refusal)])
+        return answer("SyncFolderItems", [refused("SyncFolderItems", refusal, _NOTHING)])
     return answer("SyncFolderItems", [success("SyncFolderItems", inner)])
 
 
