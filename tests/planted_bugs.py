@@ -30,6 +30,7 @@ POLL, POLLER, CURSOR = "worker/inbound/poll.py", "worker/inbound/poller.py", "wo
 
 _LEFT = "    if sight.left_as is not None:\n        return Done(Delivered(sight.left_as))\n"
 _UNKNOWN = "        case Unknown(reason):\n            return _unanswered(entry, reason)\n        case Deferred():"
+_FETCHED = "        case Deferred():\n            return _deferred(entry, outcome)\n        case _:"
 _ACK = "            for delivery in deliveries:\n                await delivery.ack()\n"
 
 BUGS = (
@@ -98,10 +99,21 @@ BUGS = (
         (
             (
                 RULES,
-                "    return LookFor() if entry.verdict else Create()",
-                "    return Done(Rejected(entry.verdict)) if entry.verdict else Create()",
+                "    if entry.verdict:\n        return LookFor()\n",
+                "    if entry.verdict:\n        return Done(Rejected(entry.verdict))\n",
             ),
             (PIPELINE, "if entry.verdict or delivery.redelivered", "if False and delivery.redelivered"),
+        ),
+    ),
+    Bug(
+        "a file that cannot be had fails its mail without a look",
+        "tests/unit/outbound",
+        (
+            (
+                RULES,
+                f"            entry.verdict = reason\n            return LookFor()\n{_FETCHED}",
+                f"            return Done(Rejected(reason))\n{_FETCHED}",
+            ),
         ),
     ),
     Bug(
