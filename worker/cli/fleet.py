@@ -7,6 +7,7 @@ from datetime import datetime
 from worker.clock import rfc3339
 from worker.events.fleet import MailboxState, WorkerState
 from worker.rabbitmq.fleet import WAIT_SECONDS, FleetState
+from worker.rabbitmq.topology import POLLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class Status:
     @property
     def scheduled(self) -> bool:
         """Whether somebody says when mailboxes are read, where that is wanted."""
-        return self._inbound is not None or not any("inbound" in each.roles for each in self.workers)
+        wanted = any(each.name == POLLS and each.consumers for each in self.queues)
+        return self._inbound is not None or not wanted
 
     @property
     def counts(self) -> dict[str, int]:

@@ -81,7 +81,8 @@ def _show(status: Status) -> None:
         return
     for kind, columns, rows in _tables(status):
         show_rows(("What", *columns), [(kind, *row) for row in rows])
-    click.echo("\t".join(("mailboxes", *(f"{count} {state}" for state, count in status.counts.items()))))
+    if status.counts:
+        click.echo("\t".join(("mailboxes", *(f"{count} {state}" for state, count in status.counts.items()))))
 
 
 def _screen(status: Status) -> Group:

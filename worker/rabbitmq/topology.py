@@ -110,7 +110,7 @@ QUEUES: Final = (
     Queue(PROFILES, "the published profiles", arguments=_LATEST),
     Queue(
         SCHEDULER,
-        "who schedules the polls",
+        "elects who schedules the polls; a spare token waits",
         arguments={**_LATEST, "x-single-active-consumer": True},
     ),
     Queue(POLLS, "mailboxes to read now"),

@@ -7,6 +7,7 @@ import pytest
 from worker.cli.fleet import Status, as_data, lasted, mailbox_rows, queue_rows, worker_rows
 from worker.events.fleet import InboundState, MailboxState, OutboundState, WorkerState
 from worker.rabbitmq.fleet import FleetState, QueueState
+from worker.rabbitmq.topology import POLLS
 
 NOW = datetime(2026, 11, 23, 8, 0, 0, tzinfo=UTC)
 ANNA = MailboxState(
@@ -19,6 +20,8 @@ ANNA = MailboxState(
     remedy="grant the right",
     next_at="2026-11-23T08:00:30.000Z",
 )
+
+READER = WorkerState(worker="a", roles=("inbound",), inbound=InboundState())
 
 
 def status_of(*workers: WorkerState, queues: tuple[QueueState, ...] = (), silent: int = 0) -> Status:
@@ -87,7 +90,8 @@ def test_paused_ones_beyond_the_listed_count_too() -> None:
         (status_of(), False, "no worker answers"),
         (status_of(sender("a")), True, ""),
         (status_of(scheduler(ok=3, new=1, polling=2)), True, ""),
-        (status_of(WorkerState(worker="a", roles=("inbound",), inbound=InboundState())), False, "no worker says when"),
+        (status_of(READER, queues=(QueueState(POLLS, "tickets", 0, 1),)), False, "no worker says when"),
+        (status_of(READER, queues=(QueueState(POLLS, "tickets", 0, 0),)), True, ""),  # no profile is incoming
         (status_of(sender("a"), silent=1), True, "no answer from 1 of the workers"),
     ],
 )
