@@ -19,6 +19,7 @@ import trustme
 from tests.integration.ews_by_hand import Client
 from worker.profiles import loader
 
+ANNA = "anna@contoso.example"
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("MAILROUTER_")}
 
 
@@ -65,6 +66,32 @@ async def test_its_witness_over_http() -> None:
         assert [(each["number"], each["stamp"], each["to"]) for each in mails] == [
             (2, "/crm 1", ["x@customer.example"])
         ]
+
+
+async def test_mail_comes_in() -> None:
+    mail = b"From: x@customer.example\r\nSubject: Hello\r\nMessage-ID: <1@customer.example>\r\n\r\nText"
+    async with _running("--notifications", "refused") as told, Client(told["url"], ANNA) as anna:
+        assert {"reply", "bounce", "ooo"} <= set(told["answers"])
+        url = f"{told['witness']}/arrivals?mailbox={ANNA}"
+        async with aiohttp.ClientSession() as session, session.post(url, data=mail) as response:
+            item = (await response.json())["id"]
+        assert [each["id"] for each in await _get(f"{told['witness']}/inbox?mailbox={ANNA}")] == [item]
+        await anna.send(await anna.draft(to="x+bounce@customer.example"))
+        assert (await anna.sync(fields=("item:ItemClass",))).texts("//t:ItemClass") == [
+            "REPORT.IPM.Note.NDR",
+            "IPM.Note",
+        ]
+        kinds = "<t:EventTypes><t:EventType>NewMailEvent</t:EventType></t:EventTypes>"
+        folder = '<t:FolderIds><t:DistinguishedFolderId Id="inbox"/></t:FolderIds>'
+        request = f"<m:StreamingSubscriptionRequest>{folder}{kinds}</m:StreamingSubscriptionRequest>"
+        assert (await anna.ask(f"<m:Subscribe>{request}</m:Subscribe>")).codes == ["ErrorServerBusy"]
+
+
+async def test_the_help_tells_what_can_be_ordered() -> None:
+    process = await _process("--help")
+    told, _ = await asyncio.wait_for(process.communicate(), 20)
+    for each in ("anna+lost-send-once@", "corruptbody", "x+bounce@customer.example", "postfix", "/sandbox/arrivals"):
+        assert each in told.decode()
 
 
 async def test_orders_over_http() -> None:
@@ -116,6 +143,8 @@ async def test_the_profiles_it_prints_are_good(flags: Sequence[str], monkeypatch
         monkeypatch.setenv("SANDBOX_PASSWORD", "sandbox-router")
         directory = loader.parse(tomllib.loads(told["profiles"]), "printed")
     assert directory.profiles["Sandbox"].location == told["url"]
+    read = [each.mailbox.address for each in directory.incoming()]
+    assert read == (["user1@contoso.example", "user2@contoso.example", "user3@contoso.example"] if flags else [ANNA])
 
 
 async def test_with_tls(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import ssl
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,18 @@ import uvloop
 
 from worker.cli.options import Command
 from worker.sandbox import users
+from worker.sandbox.correspondents import ANSWERS
 from worker.sandbox.directory import ALL, RIGHTS, Directory
 from worker.sandbox.exchange import Exchange
-from worker.sandbox.faults import KINDS, Faults
+from worker.sandbox.faults import KINDS, OPERATIONS, Faults
 from worker.sandbox.options import Dwell, Options
 from worker.sandbox.server import Sandbox
 from worker.settings import ConfigurationError
 
 _PREFIX = "MAILROUTER_SANDBOX_"
 _FAULTS = "\n".join(f"  {word:<14} {kind.text}" for word, kind in KINDS.items())
+_ANSWERS = "\n".join(f"  {word:<14} {answer.text}" for word, answer in ANSWERS.items())
+_NARROWINGS = "\n".join(textwrap.wrap(", ".join(OPERATIONS), 110, initial_indent="  ", subsequent_indent="  "))
 _EPILOG = f"""\b
 Users, in this order:
   --users FILE     exactly those of the file, TOML or JSON. A TOML table for each:
@@ -37,8 +41,14 @@ behalf@DOMAIN (full access and send-on-behalf on all); the passwords are printed
 \b
 Faults by address: a tag in the local part of the sender or of a recipient orders one,
   anna+busy@...  always, anna+busy-once@...  once for a mail, anna+busy-3@...  three times;
-  anna+lost-send-once@...  only at SendItem (create, send, update, delete, find, get).
+  anna+lost-send-once@...  only at SendItem. A mail that came in is known by its people and by its mailbox,
+  so a mail from x+corrupt@... cannot be read; folders and notes by the mailbox acted for. Operations:
+{_NARROWINGS}
 {_FAULTS}
+
+\b
+Answers by address: a tag of a recipient outside orders one, into the sender's Inbox (x+bounce@customer.example).
+{_ANSWERS}
 
 \b
 The witness, on the same port, for loopback only:
@@ -46,6 +56,11 @@ The witness, on the same port, for loopback only:
   GET  /sandbox/stats     counts: mails, stamps, doubled ones, requests by operation, faults
   POST /sandbox/faults    {{"kind": "busy", "mailbox": "anna@...", "times": 3}}; DELETE takes all back
   POST /sandbox/options, /sandbox/rights, /sandbox/release
+  POST /sandbox/arrivals?mailbox=ADDR   the body, a mail in MIME, arrives there
+  POST /sandbox/replies   {{"to": "x@...", "kind": "bounce", "text": "..."}}: a mail that left is answered
+  GET  /sandbox/inbox?mailbox=ADDR[&folder=NAME]   what lies there; GET /sandbox/configurations?mailbox=ADDR
+  POST /sandbox/moves     {{"id": "...", "folder": "junkemail"}}; likewise /sandbox/reads, /sandbox/deletions
+  POST /sandbox/forget    {{"sync_states": "anna@...", "subscriptions": "*"}}: the server knows them no more
 """
 
 
@@ -95,6 +110,20 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:  # 
     help="The largest mail that is sent.",
 )
 @_option(
+    "--notifications",
+    type=click.Choice(["sent", "lost", "refused"]),
+    default="sent",
+    show_default=True,
+    help="Whether a client is told of what happens: yes, never, or it may not even ask.",
+)
+@_option(
+    "--keep-alive-seconds",
+    type=click.FloatRange(0.1, 600),
+    default=45.0,
+    show_default=True,
+    help="How often an idle connection for notifications shows that it is alive.",
+)
+@_option(
     "--record",
     "record_to",
     type=click.Path(path_type=Path, file_okay=False),
@@ -118,6 +147,8 @@ def command(**given: Any) -> None:  # noqa: ANN401 - what click hands over
         dwell=Dwell(given["dwell_drafts"], given["dwell_outbox"]),
         messages_per_minute=given["messages_per_minute"],
         max_message_bytes=given["max_message_bytes"],
+        notifications=given["notifications"],
+        keep_alive_seconds=given["keep_alive_seconds"],
     )
     exchange = Exchange(directory, options, Faults(given["seed"], _rates(given["rates"])))
     tls = _tls(given["tls_cert"], given["tls_key"])
@@ -151,13 +182,16 @@ def _as_json(sandbox: Sandbox, directory: Directory) -> str:
             "users": users.described(directory)[:1000],
             "any_address_of": sorted(directory.open_domains),
             "password": directory.open_password if directory.open_domains else None,
+            "answers": list(ANSWERS),
             "profiles": users.profiles_snippet(directory, sandbox.url),
         }
     )
 
 
 def _as_text(sandbox: Sandbox, directory: Directory) -> str:
-    lines = [f"Sandbox Exchange: {sandbox.url}", f"What it saw:      {sandbox.witness_url}/stats  (and /mails)", ""]
+    lines = [f"Sandbox Exchange: {sandbox.url}", f"What it saw:      {sandbox.witness_url}/stats  (and /mails, /inbox)"]
+    arrivals = f"{sandbox.witness_url}/arrivals?mailbox=ADDR"
+    lines += [f"Mail comes in:    answers to x+reply@customer.example, or a mail in MIME to {arrivals}", ""]
     known = users.described(directory)
     lines.append("Accounts (for this sandbox only):")
     for user in known[:20]:

@@ -62,7 +62,7 @@ KINDS: Final[dict[str, Kind]] = {
     "toomany": Kind("item", _SEND, "ErrorExceededMaxRecipientLimit", "ErrorExceededMaxRecipientLimit"),
     "quota": Kind("item", _CREATE, "ErrorQuotaExceeded", "ErrorQuotaExceeded"),
     "gone": Kind("item", _CREATE, "ErrorNonExistentMailbox", "ErrorNonExistentMailbox"),
-    "corrupt": Kind("item", _GET, "ErrorItemCorrupt", "ErrorItemCorrupt"),
+    "corrupt": Kind("item", _GET, "it cannot be read at all: ErrorItemCorrupt", "ErrorItemCorrupt"),
     "corruptbody": Kind(
         "content", _GET, "ErrorItemCorrupt where body, headers or MIME are asked for", "ErrorItemCorrupt"
     ),

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email import message_from_bytes
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
 from email.policy import compat32
@@ -106,11 +106,11 @@ def _raw_fields(message: Message) -> Iterator[tuple[str, str]]:
 def decoded(value: str) -> str:
     """RFC 2047's encoded words as text; the value as it is, where they cannot be read."""
     if "=?" not in value:
-        return value
+        return _clean(value)
     try:
         return _clean(str(make_header(decode_header(value))))
-    except (HeaderParseError, LookupError, UnicodeError, ValueError):
-        return value
+    except (MessageError, LookupError, UnicodeError, ValueError):
+        return _clean(value)
 
 
 def _people(value: str) -> Iterator[Recipient]:
@@ -240,7 +240,7 @@ def _clean(text: str) -> str:
 def _file_name(part: Message) -> str:
     try:
         return " ".join(decoded(part.get_filename() or "").split())
-    except (LookupError, UnicodeError, ValueError):
+    except (MessageError, LookupError, UnicodeError, ValueError):
         return ""
 
 

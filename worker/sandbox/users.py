@@ -9,6 +9,8 @@ from worker.sandbox.directory import ALL, RIGHTS, Directory, User
 from worker.settings import ConfigurationError
 
 USER_PASSWORD: Final = "sandbox"  # noqa: S105 - it guards nothing
+MOST_READ: Final = 100
+"""Mailboxes that the printed profiles read at most."""
 _KEYS: Final = frozenset({"address", "password", "name", "has_mailbox", *RIGHTS})
 
 
@@ -83,23 +85,43 @@ def described(directory: Directory) -> list[dict[str, Any]]:
 
 def profiles_snippet(directory: Directory, url: str, ca_file: str = "") -> str:
     """A profiles.toml that works with this sandbox, by its first account that may impersonate; else by each user's
-    own credentials.
+    own credentials. Read are the mailboxes of the first users; of a domain where anybody is one, that of Anna.
     """
     service = next((user for user in directory.users.values() if user.impersonates), None)
-    domains = sorted({each.address.rpartition("@")[2] for each in directory.users.values()} | directory.open_domains)
-    lines = ["[[profile]]", 'name           = "Sandbox"', 'direction      = "outgoing"', 'server         = "exchange"']
-    lines += [f'location       = "{url}"', 'authentication = "clear-text"']
+    lines = [*_profile("Sandbox", "outgoing", url, ca_file, service), ""]
+    lines += [*_profile("SandboxIncoming", "incoming", url, ca_file, service), "poll_seconds   = 5"]
+    if service is None:
+        for user in directory.users.values():
+            lines += ["", *_mailbox(user.address)]
+            lines += [f'username = "{user.address}"', f'password = "env:SANDBOX_PASSWORD"   # {user.password}']
+        return "\n".join(lines)
+    for domain in sorted(
+        {each.address.rpartition("@")[2] for each in directory.users.values()} | directory.open_domains
+    ):
+        lines += ["", "[[mailbox]]", f'address  = "*@{domain}"', 'outgoing = "Sandbox"']
+    read = [user.address for user in directory.users.values() if not any(getattr(user, each) for each in RIGHTS)]
+    read += [f"anna@{domain}" for domain in sorted(directory.open_domains)]
+    for address in read[:MOST_READ]:
+        lines += ["", *_mailbox(address)]
+    return "\n".join(lines)
+
+
+def _profile(name: str, direction: str, url: str, ca_file: str, service: User | None) -> list[str]:
+    lines = ["[[profile]]", f'name           = "{name}"', f'direction      = "{direction}"']
+    lines += ['server         = "exchange"', f'location       = "{url}"', 'authentication = "clear-text"']
     if ca_file:
         lines.append(f'ca_file        = "{ca_file}"')
-    if service is not None:
-        lines += ['credentials    = "other-specified"', f'username       = "{service.address}"']
-        lines += [f'password       = "env:SANDBOX_PASSWORD"   # export SANDBOX_PASSWORD={service.password}']
-        lines += ['user_type      = "administrator"', 'access         = "impersonation"']
-        for domain in domains:
-            lines += ["", "[[mailbox]]", f'address  = "*@{domain}"', 'outgoing = "Sandbox"']
-        return "\n".join(lines)
-    lines += ['credentials    = "user-specified"', 'user_type      = "user"']
-    for user in directory.users.values():
-        lines += ["", "[[mailbox]]", f'address  = "{user.address}"', 'outgoing = "Sandbox"']
-        lines += [f'username = "{user.address}"', f'password = "env:SANDBOX_PASSWORD"   # {user.password}']
-    return "\n".join(lines)
+    if service is None:
+        return [*lines, 'credentials    = "user-specified"', 'user_type      = "user"']
+    return [
+        *lines,
+        'credentials    = "other-specified"',
+        f'username       = "{service.address}"',
+        f'password       = "env:SANDBOX_PASSWORD"   # export SANDBOX_PASSWORD={service.password}',
+        'user_type      = "administrator"',
+        'access         = "impersonation"',
+    ]
+
+
+def _mailbox(address: str) -> list[str]:
+    return ["[[mailbox]]", f'address  = "{address}"', 'outgoing = "Sandbox"', 'incoming = "SandboxIncoming"']

@@ -1,5 +1,6 @@
 """Mail in MIME as the item Exchange would make of it."""
 
+import random
 from datetime import UTC, datetime
 
 import pytest
@@ -182,6 +183,22 @@ def test_whatever_it_is_there_is_an_item(source: bytes) -> None:
     item = parse(source)
     assert item.source == source
     (item.subject + item.body).encode()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_spoiled_at_random(seed: int) -> None:
+    chance = random.Random(seed)
+    good = PLAIN.replace(b"text/plain", b"multipart/mixed; boundary=b")
+    good += _multipart(
+        "report; report-type=delivery-status", "Content-Type: message/rfc822\n\n" + PLAIN.decode("latin-1")
+    )
+    for _ in range(40):
+        source = bytearray(good)
+        for _ in range(chance.randint(1, 60)):
+            at = chance.randrange(len(source))
+            source[at : at + chance.randint(0, 4)] = chance.randbytes(chance.randint(0, 3))
+        item = parse(bytes(source))
+        (item.subject + item.body + "".join(each.name for each in item.attachments)).encode()
 
 
 def test_encoded_words_that_cannot_be_read_stay() -> None:
