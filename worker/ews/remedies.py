@@ -85,8 +85,9 @@ UNREADABLE_MAIL: Final = (
 )
 CONTENT_TOO_LARGE: Final = "Take the file out of the mailbox by hand: it is larger than what the router reads."
 INBOX: Final = (
-    "The Inbox or the folder named in the profile is not there, or not for this account: check its rights "
-    "(Get-MailboxPermission <mailbox>, Get-MailboxFolderPermission <mailbox>:\\Inbox)."
+    "The Inbox, or the folder named in the profile, is not there or not for this account. Grant access: "
+    "Add-MailboxPermission <mailbox> -AccessRights FullAccess -User <account>, or let the profile use impersonation; "
+    "see what there is: Get-MailboxPermission <mailbox>, Get-MailboxFolderStatistics <mailbox>."
 )
 INBOX_FULL: Final = (
     "The mailbox is full, so the router cannot note in it how far it has read: empty it, or raise its quota "

@@ -73,6 +73,15 @@ async def test_wherever_the_answer_is_cut_into_portions(content: bytes, cuts: li
     assert (root.findtext(f".//{{{TYPES}}}Name") or "") == name.replace("\x0b", "")
 
 
+async def test_a_character_xml_cannot_carry_may_stand_across_two_portions() -> None:
+    xml = with_content(b"content", name="a&#x0b;&#xD83D;&amp;&#233;b")
+    place = xml.index(b"&#x0b;")
+
+    for cut in range(place, place + 30):
+        sunk, _, root = await read(xml, cut)
+        assert (root.findtext(f".//{{{TYPES}}}Name"), sunk.all) == ("a&éb", b"content")
+
+
 async def test_base64_may_be_folded_and_stand_apart() -> None:
     folded = base64.encodebytes(bytes(range(256))).decode().replace("\n", "\r\n  ")
 

@@ -298,6 +298,14 @@ async def test_a_connection_that_never_lasts_is_given_up_early_and_nobody_is_dea
     assert len(world.of("GetStreamingEvents")) == 4
 
 
+async def test_who_was_listened_to_is_not_deaf_when_the_line_is_lost_for_good() -> None:
+    world = World(says(Half(http(200, OK, length=10_000))), cuts)
+    async with group_in(world, ANNA) as group:
+        assert await group.listen(ENOUGH_SECONDS) == {}
+
+    assert len(world.of("GetStreamingEvents")) == 4
+
+
 async def test_the_server_is_left_alone_for_as_long_as_it_wants() -> None:
     world = World(says(http(503, b"", "Retry-After: 33\r\n")))
     async with group_in(world, ANNA) as group:
