@@ -225,6 +225,26 @@ async def test_a_reply_joins_the_conversation_of_what_it_answers(sandbox: Sandbo
     assert refused.codes == ["ErrorItemNotFound"]
 
 
+async def test_a_conversation_is_a_matter_of_each_mailbox(sandbox: Sandbox, anna: Client) -> None:
+    async with Client(sandbox.url, BERT) as bert:
+        await bert.send(await bert.draft(message_id="<b1@contoso.example>"))
+        extra = "<t:InReplyTo>&lt;b1@contoso.example&gt;</t:InReplyTo>"
+        await anna.send(await anna.draft(to=BERT, extra=extra, message_id="<a1@contoso.example>"))
+        (mail,) = (await bert.find("inbox")).ids
+        assert (await _conversation(bert, mail)).texts("//t:ConversationNode/t:InternetMessageId") == [
+            "<a1@contoso.example>",
+            "<b1@contoso.example>",
+        ]
+
+
+async def test_a_reply_names_the_whole_thread(sandbox: Sandbox, anna: Client) -> None:
+    thread = '<t:ExtendedFieldURI PropertyTag="0x1039" PropertyType="String"/><t:Value>&lt;0@x.example&gt;</t:Value>'
+    extra = f"<t:ExtendedProperty>{thread}</t:ExtendedProperty>"
+    await anna.send(await anna.draft(to="x+reply@customer.example", extra=extra, message_id="<m1@contoso.example>"))
+    read = await _all(anna, (await anna.find("inbox")).ids[0])
+    assert read.texts("//t:References") == ["<0@x.example> <m1@contoso.example>"]
+
+
 @pytest.mark.parametrize(
     ("kind", "item_class", "subject"),
     [

@@ -151,6 +151,9 @@ async def test_alive_and_then_closed(sandbox: Sandbox, anna: Client) -> None:
         answers = [each async for each in stream]
     assert answers[-1].texts("//m:ConnectionStatus") == ["Closed"]
     assert sandbox.exchange.subscriptions.connections == 0
+    sandbox.exchange.options.subscription_minutes = 0
+    await _subscribed(anna)
+    assert len(sandbox.exchange.subscriptions) == 1  # nobody listens to the first any more
 
 
 async def test_unknown_and_forgotten_subscriptions(sandbox: Sandbox, anna: Client) -> None:

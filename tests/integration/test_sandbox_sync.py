@@ -59,6 +59,18 @@ async def test_pages_newest_first_until_the_last(anna: Client) -> None:
     assert _changes(await anna.sync(state)) == []
 
 
+async def test_what_comes_in_between_two_pages_is_told_after_them(anna: Client) -> None:
+    await _received(anna, "1", "2", "3")
+    page = await anna.sync(most=2)
+    await _received(anna, "4")
+    rest = await anna.sync(_state(page), 2, ("item:Subject",))
+    assert rest.texts("//t:Subject") == ["1"]
+    assert rest.texts("//m:IncludesLastItemInRange") == ["false"]
+    after = await anna.sync(_state(rest), 2, ("item:Subject",))
+    assert after.texts("//t:Subject") == ["4"]
+    assert after.texts("//m:IncludesLastItemInRange") == ["true"]
+
+
 async def test_what_happened_since(anna: Client) -> None:
     one, two, three, four = await _received(anna, "1", "2", "3", "4")
     state = _state(await anna.sync())

@@ -26,7 +26,7 @@ MOST_NESTED: Final = 20
 MOST_PARTS: Final = 2000
 """Parts of a mail that are looked at; Exchange refuses mails of more than some hundred."""
 
-_AS_IS: Final = compat32.clone(linesep="\r\n", mangle_from_=False, max_line_length=None)
+_AS_IS: Final = compat32.clone(linesep="\r\n", max_line_length=None)
 _FOLD: Final = re.compile(r"[ \t]*[\r\n]+[ \t]*")
 _REPORTS: Final = {
     "failed": "NDR",
