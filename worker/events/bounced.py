@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from worker.events.event import Event, compose, derived, moment, told
+from worker.events.event import Event, compose, derived, known, moment, told
 from worker.mail.report import Failure, Report
 
 
@@ -27,4 +27,4 @@ def bounced(  # noqa: PLR0913, PLR0917 - what the event tells
         "reason": told(failure.reason),
     }
     event_id = derived(report_id, email_id, "bounced", failure.recipient.casefold())
-    return compose("bounced", event_id, data, subject=email_id, time=occurred_at)
+    return compose("bounced", event_id, known(data), subject=email_id, time=occurred_at)

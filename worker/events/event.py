@@ -42,7 +42,7 @@ def compose(  # noqa: PLR0913 - the attributes of CloudEvents
         "time": moment(time),
         "datacontenttype": "application/json",
         "traceparent": traceparent,
-        "data": known(data),
+        "data": data,
     }
     return Event(f"email.{name}", event_id, orjson.dumps(known(event)))
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from worker.events.event import Event, compose, derived, moment, told
+from worker.events.event import Event, compose, derived, known, moment, told
 from worker.mail.outcome import Reason
 
 _ONCE: Final = frozenset({"accepted", "unresolved"})
@@ -71,7 +71,7 @@ def _event(
     return compose(
         state,
         _id(state, subject, reason),
-        data,
+        known(data),
         subject=subject.email_id,
         time=occurred_at,
         traceparent=subject.traceparent,

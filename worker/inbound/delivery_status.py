@@ -62,6 +62,7 @@ _PROTOCOL: Final = _Cause(Scope.SERVER, "the servers do not understand each othe
 _ANY: Final = _Cause(Scope.RECIPIENT, "it could not be delivered", "read the diagnosis; check the address in the CRM")
 
 _CAUSES: Final = {
+    "5.4.1": _UNKNOWN,
     "1.1": _UNKNOWN,
     "1.2": _DOMAIN,
     "1.3": _SYNTAX,
@@ -118,7 +119,9 @@ _CAUSES: Final = {
     "7.750": _BLOCKED,
     "7": _REFUSED,
 }
-"""By subject and detail of the code, or by its subject alone; its class says nothing about the cause."""
+"""By subject and detail of the code, or by its subject alone. Its class says nothing about the cause, but for 5.4.1,
+which Exchange Online says of addresses it does not know.
+"""
 
 _BLOCKED_DETAILS: Final = (range(500, 509), range(510, 515), range(606, 650), range(700, 750))
 
@@ -127,7 +130,8 @@ _WORDS: Final = (
     (re.compile(r"(?:message|mail) (?:size|is too large|too big)|size limit|exceeds? .{0,20}size"), _LARGE),
     (
         re.compile(
-            r"(?:user|recipient|address|mailbox|account)\b.{0,60}(?:unknown|not (?:found|exist|listed|known)|n.t exist)"
+            r"(?:user|recipient|address|mailbox|account)\b.{0,60}"
+            r"(?:unknown|not (?:found|exist|listed|known)|n.t (?:exist|have))"
             r"|no such|unknown (?:user|recipient|address)|not listed|unrouteable|no mailbox here|invalid recipient",
         ),
         _UNKNOWN,
@@ -167,7 +171,8 @@ def _cause(status: str, diagnosis: str) -> _Cause:
     subject, _, detail = code.partition(".")
     if subject == "7" and detail and any(int(detail) in each for each in _BLOCKED_DETAILS):
         return _BLOCKED
-    if code in _CAUSES:
-        return _CAUSES[code]
+    for each in (status, code):
+        if each in _CAUSES:
+            return _CAUSES[each]
     by_words = next((cause for words, cause in _WORDS if words.search(diagnosis.lower())), None)
     return by_words or _CAUSES.get(subject, _ANY)

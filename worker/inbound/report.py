@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
-from urllib.parse import unquote
 
 from worker.inbound.addresses import listed
 from worker.inbound.classify import classify
@@ -52,8 +51,10 @@ _BELOW_ID: Final = re.compile(r"^[ \t>]*message-id:\s*(<[^<>\s]{1,998}>)", re.IG
 _BELOW_TRACE: Final = re.compile(r"^[ \t>]*x-crm-mail-router:\s*(\S{1,998})", re.IGNORECASE | re.MULTILINE)
 _ADDRESS: Final = r"[^\s<>()\[\]\"',;:@*]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,253}[A-Za-z0-9]"
 _NAMED: Final = re.compile(
-    rf"(?:^[ \t*>-]*[<'\"]?|<|\(|\bto |\brecipient |\baddress )(?:mailto:)?({_ADDRESS})", re.IGNORECASE | re.MULTILINE
+    rf"(?:^[ \t*>-]*[<'\"]?|<|\(|\bto |\bfor |\brecipient |\baddress )(?:mailto:)?({_ADDRESS})",
+    re.IGNORECASE | re.MULTILINE,
 )
+_REFUSAL: Final = re.compile(r"^.{0,200}\b[45]\d\d[ :-].*$", re.MULTILINE)
 _BREAKS: Final = re.compile(r"<(?:br|/p|/div|/tr|/li|/h\d)\b[^<>]*>", re.IGNORECASE)
 _STYLES: Final = re.compile(r"<style\b[^<>]*>[^<]*</style>", re.IGNORECASE)
 _TAGS: Final = re.compile(r"<[a-z/!][^<>]*>", re.IGNORECASE)
@@ -86,7 +87,8 @@ def guess_report(mail: IncomingMail) -> Report | None:
     about += _BELOW_ID.findall(below)[:1] or _BELOW_ID.findall(text)[:1]
     about = about or [*message_ids(mail.in_reply_to, 1), *message_ids(mail.references)[-1:]][:1]
     failures = tuple(_guessed(mail, text))
-    status, diagnosis = status_in(text), _line_with(text, status_in(text))
+    status = status_in(text)
+    diagnosis = _line_with(text, status) or _reply(text)
     if not failures and not status and not about:
         return None
     failures = failures or (Failure("", reason_of("", status, diagnosis)),)
@@ -201,7 +203,7 @@ def _guessed(mail: IncomingMail, text: str) -> Iterator[Failure]:
         end = next((each for each in ends if each > begin), len(text)) if found else len(text)
         passage = text[begin:end]
         status = status_in(passage) or overall
-        diagnosis = _line_with(passage, status) or _first_line(passage) or _line_with(text, status)
+        diagnosis = _line_with(passage, status) or _reply(passage) or _reply(text) or _first_line(passage)
         yield Failure(address, reason_of(address, status, diagnosis))
 
 
@@ -222,10 +224,16 @@ def _line_with(text: str, status: str) -> str:
     return line(text[begin : end if end >= 0 else len(text)], _DIAGNOSIS)
 
 
+def _reply(text: str) -> str:
+    """The first line with a refusal in the form servers give it (RFC 5321, 4.2)."""
+    found = _REFUSAL.search(text)
+    return line(found[0], _DIAGNOSIS) if found else ""
+
+
 def _first_line(passage: str) -> str:
     return next((line(each, _DIAGNOSIS) for each in passage.split("\n")[:5] if len(each.strip(" :>")) > 5), "")  # noqa: PLR2004 - no words
 
 
 def _plain(markup: str) -> str:
     text = _STYLES.sub("", markup[: 4 * _GUESSED_FROM])
-    return html.unescape(_TAGS.sub("", _BREAKS.sub("\n", unquote(text) if "mailto:" in text else text)))
+    return html.unescape(_TAGS.sub("", _BREAKS.sub("\n", text)))

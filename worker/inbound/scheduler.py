@@ -87,7 +87,9 @@ class Scheduler:
 
     async def _poll(self, fleet: Fleet, schedule: Schedule, watch: Watch) -> None:
         working = watch.route.working
-        ticket = PollTicket(next(self._numbers), working.profile, working.address, watch.note, watch.kept, watch.suspect)
+        ticket = PollTicket(
+            next(self._numbers), working.profile, working.address, watch.note, watch.kept, watch.suspect
+        )
         try:
             await fleet.issue(tickets.write(ticket))
         except Unconfirmed as error:
