@@ -134,6 +134,10 @@ def test_the_event_is_valid() -> None:
     assert isinstance(request, SendRequest)
 
 
+def test_the_received_event_is_valid() -> None:
+    validator("crm.email.received.v1").validate(orjson.loads(example(CRM, "received")))
+
+
 def test_reason_codes() -> None:
     """Each of our own codes is told, and none is made up."""
     told = {code for row in table(CRM, "Reasons", 1) for code in spans(row[0])}
