@@ -115,7 +115,8 @@ TROUBLES: Final = {
 
 
 async def test_each_fault_that_strikes_once(fleet: Fleet) -> None:
-    assert {each.fault.partition("-")[0] for each in STRIKES} == KINDS.keys()
+    of_sending = {kind for kind, each in KINDS.items() if each.operations & {"CreateItem", "SendItem"}}
+    assert {each.fault.partition("-")[0] for each in STRIKES} == of_sending
     struck = [request(each.fault, f"anna+{each.fault}-once@contoso.example") for each in STRIKES]
     others = _others("beside", 24)
     await fleet.publish([*struck, *others])
