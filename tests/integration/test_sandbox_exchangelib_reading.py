@@ -204,3 +204,20 @@ async def test_a_mail_it_sends_is_read_as_it_was_sent(sandbox: Sandbox) -> None:
         assert received.mime_content.count(b"Message-ID: <sandbox.") == 1
 
     await asyncio.to_thread(work)
+
+
+async def test_a_mail_forwarded_as_an_attachment(sandbox: Sandbox) -> None:
+    sandbox.exchange.arrive(ANNA, MAIL)
+
+    def work() -> None:
+        account = _account(sandbox.url)
+        original = Message(account=account, subject="Original", body="Inside", message_id="<o@x.example>")
+        mail = Message(account=account, subject="FW", body="see below", to_recipients=["bert@contoso.example", ANNA])
+        mail.attach(ItemAttachment(name="Original", item=original))
+        mail.send()
+        received = account.inbox.get(subject="FW")
+        assert received.attachments[0].item.message_id == "<o@x.example>"
+        assert str(received.attachments[0].item.body) == "Inside"
+        assert b"Content-Type: message/rfc822" in received.mime_content
+
+    await asyncio.to_thread(work)

@@ -52,6 +52,10 @@ class Attachment:
     item: "Item | None" = None
     """The item it is, for an ItemAttachment; `content` is then that item in MIME."""
 
+    @property
+    def element(self) -> str:
+        return "FileAttachment" if self.item is None else "ItemAttachment"
+
 
 @dataclass(slots=True, eq=False)
 class Item:

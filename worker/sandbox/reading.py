@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from worker.sandbox.item import INTERNET_HEADERS, Attachment, Item, Property, PropertyKey, Recipient
+from worker.sandbox.mime import render
 from worker.sandbox.soap import Element, Fault, Refusal, local, t
 
 PROPERTY_SETS: Final = {
@@ -127,9 +128,9 @@ def tag_field(key: PropertyKey) -> str:
 
 
 def attachment(element: Element) -> Attachment:
-    """A FileAttachment, without an id yet. Raises Refusal, Fault."""
+    """A FileAttachment, or an ItemAttachment with a message in it, without an id yet. Raises Refusal, Fault."""
     if local(element) != "FileAttachment":
-        raise Refusal("ErrorInvalidItemForOperationCreateItemAttachment", "The sandbox takes file attachments only.")
+        return _item_attachment(element)
     _check_order(element, _FILE_POSITION)
     try:
         content = base64.b64decode((element.findtext(t("Content")) or "").translate(_BLANKS), validate=True)
@@ -145,6 +146,16 @@ def attachment(element: Element) -> Attachment:
         content_location=element.findtext(t("ContentLocation")) or "",
         inline=inline is not None and boolean(inline),
     )
+
+
+def _item_attachment(element: Element) -> Attachment:
+    inner = element.find(t("Message"))
+    if inner is None:
+        raise Refusal("ErrorInvalidItemForOperationCreateItemAttachment", "The sandbox takes files and messages only.")
+    item = message(inner)
+    item.is_draft = False
+    name = element.findtext(t("Name")) or item.subject
+    return Attachment(id="", name=name, content_type="message/rfc822", content=render(item), item=item)
 
 
 def boolean(element: Element) -> bool:

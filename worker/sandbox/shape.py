@@ -84,7 +84,7 @@ def shown(moment: datetime | None, precision: Literal["milliseconds", "seconds"]
 
 def attachment_xml(attachment: Attachment, shape: Shape | None = None) -> str:
     """An attachment as an item lists it; with a shape, what it holds as well."""
-    element = "FileAttachment" if attachment.item is None else "ItemAttachment"
+    element = attachment.element
     parts = [f'<t:{element}><t:AttachmentId Id="{attachment.id}"/>']
     parts.append(_text("Name", escape(attachment.name)))
     parts.append(_text("ContentType", escape(attachment.content_type)))

@@ -196,14 +196,16 @@ class Store:
         assert item.folder is not None
         item.attachments.append(attachment)
         item.folder.mailbox.used_bytes += len(attachment.content)
-        self.attachments[attachment.id] = (item, attachment)
+        for each in within(item):
+            self.attachments[each.id] = (item, each)
         self.touch(item)
 
     def detach(self, item: Item, attachment: Attachment) -> None:
         assert item.folder is not None
         item.attachments.remove(attachment)
         item.folder.mailbox.used_bytes -= len(attachment.content)
-        del self.attachments[attachment.id]
+        for each in (attachment, *(within(attachment.item) if attachment.item is not None else ())):
+            del self.attachments[each.id]
         self.touch(item)
 
     def attachment_id(self) -> str:

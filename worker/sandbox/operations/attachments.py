@@ -1,7 +1,6 @@
 """CreateAttachment, GetAttachment, DeleteAttachment. Every change of an attachment changes its item."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from worker.sandbox import reading
 from worker.sandbox.exchange import Call, Exchange, subject
@@ -31,11 +30,11 @@ async def _create(exchange: Exchange, call: Call) -> bytes:
         item = exchange.item(call, parent)
         if item.is_submitted:
             raise Refusal("ErrorInvalidPropertyUpdateSentMessage", "A submitted message cannot be changed.")
-        attachment = replace(read, id=exchange.store.attachment_id())
+        (attachment,) = exchange.store.named([read])
         exchange.store.attach(item, attachment)
         return (
-            f'<m:Attachments><t:FileAttachment><t:AttachmentId Id="{attachment.id}" RootItemId="{item.id}" '
-            f'RootItemChangeKey="{item.change_key}"/></t:FileAttachment></m:Attachments>'
+            f'<m:Attachments><t:{attachment.element}><t:AttachmentId Id="{attachment.id}" RootItemId="{item.id}" '
+            f'RootItemChangeKey="{item.change_key}"/></t:{attachment.element}></m:Attachments>'
         )
 
     return answer("CreateAttachment", each("CreateAttachment", [_read(one) for one in files], act, "<m:Attachments/>"))

@@ -64,7 +64,7 @@ def _create(exchange: Exchange, call: Call, item: Item, disposition: str, saved:
     _add(exchange, item, folder)
     exchange.deny_if_ordered("CreateItem", item)
     attachments = "".join(
-        f'<t:FileAttachment><t:AttachmentId Id="{one.id}"/></t:FileAttachment>' for one in item.attachments
+        f'<t:{one.element}><t:AttachmentId Id="{one.id}"/></t:{one.element}>' for one in item.attachments
     )
     inner = f"<t:Attachments>{attachments}</t:Attachments>" if attachments else ""
     return f'<t:Message><t:ItemId Id="{item.id}" ChangeKey="{item.change_key}"/>{inner}</t:Message>'
