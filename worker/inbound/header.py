@@ -120,5 +120,5 @@ def _message_ids(text: str) -> Iterator[str]:
     if not bracketed:
         for word in re.split(r"[\s,;]+", text):
             content = word.strip("<>\"'()")
-            if "@" in content[1:-1]:
-                yield f"<{content[:_LONGEST_ID]}>"
+            if "@" in content[1:-1] and len(content) <= _LONGEST_ID:
+                yield f"<{content}>"
