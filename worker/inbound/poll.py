@@ -34,6 +34,7 @@ from worker.mail.incoming import (
 )
 from worker.mail.outcome import Deferred, Reason, Rejected, Scope
 from worker.mail.store import Unstored
+from worker.mail.transport import WorkingMailbox
 from worker.profiles.directory import IncomingRoute
 
 BATCH: Final = 10
@@ -304,16 +305,20 @@ class Poll:
         maillog.received(self._ticket.mailbox, self._ticket.profile, ready.events[0].id, mail_id, ready.kind)
 
     async def _quarantine(self, mail_id: str, reason: Reason) -> Deferred | None:
-        """Keep its place for a person: a ticket for this one mail goes to the dead letters."""
-        ticket = PollTicket(0, self._ticket.profile, self._ticket.mailbox, item=mail_id)
-        burial = Burial(reason.code, reason.message, reason.remedy, 1, rfc3339(self._desk.clock.now()))
-        await self._desk.fleet.quarantine(tickets.write(ticket), f"item:{mail_id}"[:255], burial)
-        metrics.dead_total.labels(reason.code).inc()
-        maillog.quarantined(self._ticket.mailbox, self._ticket.profile, mail_id, reason)
+        await quarantine(self._desk, self._ticket.working, mail_id, reason)
         if self._route.mailbox.kind != "forward":
             return None
         outcome = await self._mailbox.finish([mail_id], f"move:{UNDELIVERABLE}")
         return outcome if isinstance(outcome, Deferred) else None
+
+
+async def quarantine(desk: Desk, mailbox: WorkingMailbox, mail_id: str, reason: Reason) -> None:
+    """Keep a mail's place for a person: a ticket for this one mail goes to the dead letters. Raises Unconfirmed."""
+    ticket = PollTicket(0, mailbox.profile, mailbox.address, item=mail_id)
+    burial = Burial(reason.code, reason.message, reason.remedy, 1, rfc3339(desk.clock.now()))
+    await desk.fleet.quarantine(tickets.write(ticket), f"item:{mail_id}"[:255], burial)
+    metrics.dead_total.labels(reason.code).inc()
+    maillog.quarantined(mailbox.address, mailbox.profile, mail_id, reason)
 
 
 _NO_ANSWER: Final = "no-answer"

@@ -12,7 +12,7 @@ import structlog
 from worker import metrics
 from worker.events.broker import Delivery, Unconfirmed
 from worker.inbound import ticket as tickets
-from worker.inbound.poll import BUG, Desk, Poll
+from worker.inbound.poll import BUG, Desk, Poll, quarantine
 from worker.inbound.ticket import Polled, PollTicket
 from worker.mail.incoming import IncomingTransport
 from worker.mail.outcome import Reason, Scope
@@ -49,8 +49,10 @@ class Poller:
                 _log.warning("a poll ticket that nobody can read was dropped")
             elif ticket.working not in self._under_way or ticket.item:
                 report = await self._poll(ticket)
-                if ticket.number:
+                if not ticket.item:
                     await self._desk.fleet.report(tickets.write(report))
+                elif report.reason:  # no scheduler gives out another ticket for it
+                    await quarantine(self._desk, ticket.working, ticket.item, report.reason)
             await delivery.ack()
         except Unconfirmed as error:
             _log.debug("a ticket goes back to the broker", cause=str(error))
