@@ -1,0 +1,95 @@
+"""A client nobody here wrote sends the mail, and reads it beside the router: both must tell the same of it."""
+
+import asyncio
+import base64
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+from exchangelib import (
+    BASIC,
+    DELEGATE,
+    Account,
+    Configuration,
+    Credentials,
+    FileAttachment,
+    HTMLBody,
+    Mailbox,
+    Message,
+    close_connections,
+)
+
+from scripts.fleet import Fleet, reading
+from tests.scenarios.conftest import StartFleet
+from tests.scenarios.test_mail_comes_in import first_sync
+
+ANNA, BEA = "anna@contoso.example", "bea@contoso.example"
+CONTENT = bytes(range(256)) * 10
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    """What exchangelib would keep open for the life of the process."""
+    yield
+    close_connections()
+
+
+def account(fleet: Fleet, address: str) -> Account:
+    configuration = Configuration(
+        service_endpoint=fleet.url, credentials=Credentials(address, "sandbox"), auth_type=BASIC, max_connections=1
+    )
+    return Account(address, config=configuration, autodiscover=False, access_type=DELEGATE)
+
+
+def send(fleet: Fleet) -> None:
+    message = Message(
+        account=account(fleet, BEA),
+        subject="Übersicht – 見積もり",
+        body=HTMLBody("<p>Grüße &amp; Küsse</p>"),
+        to_recipients=[Mailbox(email_address=ANNA, name="Anna")],
+        cc_recipients=["carl@customer.example"],
+        importance="High",
+    )
+    message.attach(FileAttachment(name="liste ä.bin", content=CONTENT, content_type="application/octet-stream"))
+    message.send()
+
+
+async def test_both_tell_the_same(start_fleet: StartFleet) -> None:
+    fleet = await start_fleet(profiles=reading([ANNA], poll_seconds=1), workers=1)
+    await first_sync(fleet, ANNA)
+    await asyncio.to_thread(send, fleet)
+    await fleet.until(lambda: len(fleet.inbound) == 1, 20)
+    (event,) = fleet.inbound.values()
+
+    def read() -> dict[str, object]:
+        (mail,) = account(fleet, ANNA).inbox.all()
+        return {
+            "message_id": mail.message_id,
+            "subject": mail.subject,
+            "html": str(mail.body),
+            "from": mail.author.email_address,
+            "to": [each.email_address for each in mail.to_recipients],
+            "cc": [each.email_address for each in mail.cc_recipients],
+            "importance": mail.importance.lower(),
+            "received": mail.datetime_received.timestamp(),
+            "files": [(each.name, each.content) for each in mail.attachments],
+        }
+
+    told = event["data"]
+    assert await asyncio.to_thread(read) == {
+        "message_id": told["message_id"],
+        "subject": told["subject"],
+        "html": told["body"]["html"],
+        "from": told["from"]["address"],
+        "to": [each["address"] for each in told["to"]],
+        "cc": [each["address"] for each in told["cc"]],
+        "importance": told["importance"],
+        "received": pytest.approx(_moment(told["received_at"]), abs=1),
+        "files": [(each["name"], base64.b64decode(each["content"])) for each in told["attachments"]],
+    }
+    assert told["subject"] == "Übersicht – 見積もり"
+    assert base64.b64decode(told["attachments"][0]["content"]) == CONTENT
+
+
+def _moment(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
