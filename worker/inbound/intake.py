@@ -17,11 +17,11 @@ from worker.inbound.classify import automatic, classify, needs_source
 from worker.inbound.correlate import asks_conversation, by_conversation, correlate, is_own
 from worker.inbound.files import gather
 from worker.inbound.identity import event_id
-from worker.inbound.mime import parse
+from worker.inbound.mime import completed
 from worker.inbound.normalise import normalise
 from worker.inbound.report import guess_report, read_report
 from worker.mail.address import Address
-from worker.mail.incoming import File, IncomingMail, IncomingMailbox, Unreadable, Vanished
+from worker.mail.incoming import IncomingMail, IncomingMailbox, Unreadable, Vanished
 from worker.mail.outcome import Deferred
 from worker.mail.report import Report
 from worker.mail.store import AttachmentStore
@@ -94,12 +94,11 @@ class Intake:
             if isinstance(head, Vanished | Deferred):
                 return head
             source = head
+        mail = completed(mail, source)
         report = read_report(source) if source else None
         kind = classify(mail, report)
         if kind == "bounce":
             report = report or guess_report(mail)
-        if kind == "meeting":
-            mail = _with_calendar(mail, source)
         mail = replace(mail, received_at=mail.received_at or mail.sent_at or self._clock.now())
         correlation = await self._correlate(mailbox, mail, report)
         if isinstance(correlation, Deferred):
@@ -176,15 +175,3 @@ async def _head(mailbox: IncomingMailbox, mail_id: str) -> bytes | Vanished | De
     except _Enough:
         return bytes(parts[:SOURCE_BYTES])
     return outcome if isinstance(outcome, Vanished | Deferred) else bytes(parts)
-
-
-def _with_calendar(mail: IncomingMail, source: bytes) -> IncomingMail:
-    """A meeting's calendar object may stand in its source alone: it becomes a file of the mail."""
-    if not source or any(_is_calendar(each) for each in mail.files):
-        return mail
-    calendars = [each for each in parse(source, mail.id, mail.received_at).files if _is_calendar(each)]
-    return replace(mail, files=(*mail.files, *calendars[:1]))
-
-
-def _is_calendar(file: File) -> bool:
-    return file.content_type.casefold().startswith("text/calendar")

@@ -9,6 +9,7 @@ from typing import Final
 
 from worker.inbound.addresses import listed
 from worker.inbound.header import words_decoded
+from worker.inbound.normalise import normalise
 from worker.inbound.parts import Headers, Part, split
 from worker.mail.address import Address
 from worker.mail.incoming import File, IncomingMail
@@ -34,11 +35,16 @@ _ENDINGS: Final = {
     "text/plain": "txt",
     "text/html": "html",
     "text/calendar": "ics",
+    "image/gif": "gif",
+    "image/jpeg": "jpg",
+    "image/png": "png",
+    "message/global": "eml",
     "message/rfc822": "eml",
     "application/ms-tnef": "dat",
     "application/pkcs7-mime": "p7m",
     "application/pkcs7-signature": "p7s",
 }
+_STEMS: Final = {"message/rfc822": "message", "message/global": "message", "text/calendar": "invitation"}
 _MEETING_METHODS: Final = frozenset({"request", "reply", "cancel", "counter", "declinecounter", "add", "refresh"})
 
 
@@ -75,27 +81,29 @@ def parse(source: bytes, id: str, received_at: datetime | None) -> IncomingMail:
 
 
 def completed(mail: IncomingMail, source: bytes) -> IncomingMail:
-    """The mail with what its properties lack and its source tells: bodies, ids, header fields, the calendar object of a
-    meeting. The source may be cut off.
+    """A normalised mail with what its properties lack and its source tells: bodies, ids, header fields, the calendar
+    object of a meeting. The source may be cut off.
     """
     if not source:
         return mail
-    told = parse(source, mail.id, mail.received_at)
-    empty = not (mail.html or mail.text)
-    calendars = [each for each in told.files if each.content_type.startswith("text/calendar")]
-    if any(each.content_type.startswith("text/calendar") for each in mail.files):
-        calendars = []
+    told = normalise(parse(source, mail.id, mail.received_at))
+    bodies = not (mail.html or mail.text)
+    calendars = [each for each in told.files if _is_calendar(each)][: not any(map(_is_calendar, mail.files))]
     return replace(
         mail,
         message_id=mail.message_id or told.message_id,
         in_reply_to=mail.in_reply_to or told.in_reply_to,
         references=mail.references or told.references,
         from_=mail.from_ or told.from_,
-        html=told.html if empty else mail.html,
-        text=told.text if empty else mail.text,
+        html=told.html if bodies else mail.html,
+        text=told.text if bodies else mail.text,
         headers=mail.headers or told.headers,
-        files=(*mail.files, *calendars[:1]),
+        files=(*(each for each in told.files if bodies and each.id.startswith("body.")), *mail.files, *calendars),
     )
+
+
+def _is_calendar(file: File) -> bool:
+    return file.content_type.casefold().startswith("text/calendar")
 
 
 @dataclass(slots=True)
@@ -161,7 +169,7 @@ def _file(part: Part, number: int) -> File:
     inline = part.disposition[0] == "inline" or (bool(content_id) and part.disposition[0] != "attachment")
     method = part.named.get("method", "").lower()
     kind = f"{part.kind}; method={method}" if part.kind == "text/calendar" and method.isalpha() else part.kind
-    name = part.file_name or f"{'message' if item else 'attachment'}{number}.{_ENDINGS.get(part.kind, 'bin')}"
+    name = part.file_name or f"{_STEMS.get(part.kind, 'attachment')}{number}.{_ENDINGS.get(part.kind, 'bin')}"
     content = part.content
     return File(
         id=str(number),

@@ -42,13 +42,13 @@ def within(kind: str, boundary: str, *parts: str) -> str:
             mail("multipart/alternative", TEXT, within("multipart/related", "c", HTML, PICTURE)),
             "Text",
             "<p>Text",
-            ["attachment1.bin"],
+            ["attachment1.png"],
         ),
         (
             mail("multipart/related", within("multipart/alternative", "c", TEXT, HTML), PICTURE),
             "Text",
             "<p>Text",
-            ["attachment1.bin"],
+            ["attachment1.png"],
         ),
         (mail("multipart/mixed", within("multipart/alternative", "c", TEXT, HTML), PDF), "Text", "<p>Text", ["a.pdf"]),
         (mail("multipart/mixed", TEXT, PDF, HTML), "Text", None, ["a.pdf", "attachment2.html"]),
@@ -74,7 +74,7 @@ def test_files_are_whole() -> None:
     source = mail("multipart/mixed", TEXT, PICTURE, PDF)
 
     assert files(source) == [
-        ("attachment1.bin", "image/png", b"\x89PNG\r\n\x1a\n"),
+        ("attachment1.png", "image/png", b"\x89PNG\r\n\x1a\n"),
         ("a.pdf", "application/pdf", b"PDF"),
     ]
     picture, pdf = parsed(source).files
@@ -133,7 +133,7 @@ def test_what_only_the_source_tells() -> None:
 
     assert (full.subject, full.message_id, full.text) == ("Given", "<1@c.example>", "Text")
     assert [(each.name, each.content_type) for each in full.files] == [
-        ("attachment1.ics", "text/calendar; method=request")
+        ("invitation1.ics", "text/calendar; method=request")
     ]
     assert completed(full, source) == full
     assert completed(given, b"") == given

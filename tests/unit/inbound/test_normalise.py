@@ -61,6 +61,13 @@ def test_a_body_too_large_is_cut_and_whole_in_a_file() -> None:
     assert "body.txt" in mail.incomplete
 
 
+def test_a_body_counts_as_it_is_written() -> None:
+    quotes = normalise(replace(MAIL, html='"' * (HTML_BYTES - 10)))
+
+    assert len(orjson.dumps(quotes.html)) <= HTML_BYTES + 2
+    assert [each.name for each in quotes.files] == ["body.html"]
+
+
 def test_a_mail_read_without_its_body_says_so() -> None:
     assert normalise(replace(MAIL, text=None, bare=True)).incomplete == "the body and the headers could not be read"
 
