@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SIMULATION = "tests/simulation"
+SIMULATION = "tests/simulation/test_one_mail_per_request.py"
+READING = "tests/simulation/test_every_mail_once.py"
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ BUGS = (
     ),
     Bug(
         "the cursor moves before the events are confirmed",
-        SIMULATION,
+        READING,
         (
             (
                 POLL,
@@ -140,7 +141,7 @@ BUGS = (
     ),
     Bug(
         "a ticket is acked before its poll has ended",
-        SIMULATION,
+        READING,
         (
             (
                 POLLER,
@@ -151,12 +152,12 @@ BUGS = (
     ),
     Bug(
         "what was never owed is forgotten with the sync state",
-        SIMULATION,
+        READING,
         ((CURSOR, 'replace(self, state="", walking=True)', 'replace(self, state="", since=None, walking=True)'),),
     ),
     Bug(
         "a mail that failed to be published is passed by",
-        SIMULATION,
+        READING,
         (
             (
                 POLL,
@@ -167,7 +168,7 @@ BUGS = (
     ),
     Bug(
         "a mail is put away before it is published",
-        SIMULATION,
+        READING,
         (
             (
                 POLL,
