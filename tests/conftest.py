@@ -8,11 +8,16 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
 
+import hypothesis
 import pytest
 
 from scripts.given_broker import queue_in_use, remove_topology
 from scripts.private_broker import PrivateBroker
 from tests.node import GIVEN_URL, started
+
+# A busy machine is no reason to fail; pytest-timeout bounds every test.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 VHOSTS = tuple(f"test-{number}" for number in range(60))
 
