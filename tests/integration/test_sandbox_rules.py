@@ -69,7 +69,8 @@ async def test_a_mail_that_dwells_leaves_by_itself(sandbox: Sandbox, anna: Clien
     await anna.send(await anna.draft())
     async with asyncio.timeout(5):
         while await anna.counts(*EVERYWHERE) != [0, 0, 1]:
-            assert sum(await anna.counts(*EVERYWHERE)) == 1
+            # Folders are read one after another: a mail that moves on meanwhile may show twice, but never not at all.
+            assert sum(await anna.counts(*EVERYWHERE)) >= 1
 
 
 async def test_folders_are_read_in_the_order_asked_for_and_mail_moves_on_in_between(
