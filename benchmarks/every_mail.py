@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -26,7 +27,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from benchmarks.exactly_once import Watch
+from benchmarks.exactly_once import Watch, kill_broker, kill_workers
 from scripts.arrivals import arrival
 from scripts.fleet import Fleet, reading
 
@@ -43,31 +44,14 @@ class Mode:
     trouble: tuple[Callable[[Fleet], Awaitable[None]], ...] = ()
 
 
-async def kill_workers(fleet: Fleet) -> None:
-    """SIGKILL one of the workers every second, and start another in its place."""
-    draw = random.Random(1)
-    while True:
-        await asyncio.sleep(1)
-        number = draw.randrange(fleet.workers)
-        await fleet.kill_worker(number)
-        await fleet.start_worker(number)
-
-
-async def kill_broker(fleet: Fleet) -> None:
-    """SIGKILL RabbitMQ while mail is under way, start it again with its data; three times."""
-    assert fleet.broker is not None
-    for _ in range(3):
-        await asyncio.sleep(8)
-        await asyncio.to_thread(fleet.broker.kill)
-        await asyncio.to_thread(fleet.broker.restart)
-
-
 LOST = ("--fault", "lost=0.05")
 MODES = {
     "calm": Mode("nothing goes wrong"),
     "lost": Mode("5 % of the answers of each operation are lost after the work", LOST),
     "all": Mode(
-        "a worker is killed every second, answers are lost, RabbitMQ is restarted", LOST, (kill_workers, kill_broker)
+        "a worker is killed every second, answers are lost, RabbitMQ is restarted",
+        LOST,
+        (kill_workers, partial(kill_broker, times=3, every_seconds=8)),
     ),
 }
 

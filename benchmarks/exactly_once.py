@@ -48,11 +48,11 @@ async def kill_workers(fleet: Fleet) -> None:
         await fleet.start_worker(number)
 
 
-async def kill_broker(fleet: Fleet) -> None:
-    """SIGKILL RabbitMQ while mail is under way, start it again with its data; five times."""
+async def kill_broker(fleet: Fleet, times: int = 5, every_seconds: float = 6) -> None:
+    """SIGKILL RabbitMQ while mail is under way, start it again with its data; so many times."""
     assert fleet.broker is not None
-    for _ in range(5):
-        await asyncio.sleep(6)
+    for _ in range(times):
+        await asyncio.sleep(every_seconds)
         await asyncio.to_thread(fleet.broker.kill)
         await asyncio.to_thread(fleet.broker.restart)
 

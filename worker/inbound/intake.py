@@ -31,7 +31,9 @@ SOURCE_BYTES: Final = 2 * 2**20
 """So much of a report's or a meeting's source is read: what counts stands before the mail it is about."""
 
 INLINE_BYTES: Final = 4 * 2**20
-"""So much of an event may be attachments in base64; two bodies of at most 2 MiB fit beside them below 8 MiB."""
+"""So much of an event may be attachments in base64. What else an event holds is bounded so that it stays below 8 MiB
+with them (`worker/inbound/normalise.py`).
+"""
 
 
 @dataclass(frozen=True, slots=True)

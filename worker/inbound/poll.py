@@ -131,7 +131,7 @@ class Poll:
         if isinstance(begun, Deferred):
             return begun
         self._cursor = begun
-        began, size = self._desk.clock.monotonic(), STRIDE if begun.walking and begun.since else BATCH
+        began, size = self._desk.clock.monotonic(), _page_size(begun)
         while True:
             page = await self._mailbox.changes(self._cursor.state, size)
             match page:
@@ -142,7 +142,7 @@ class Poll:
                 case StateLost():
                     maillog.state_lost(self._ticket.mailbox, self._ticket.profile)
                     self._cursor = self._cursor.anew()
-                    size = STRIDE if self._cursor.since else BATCH
+                    size = _page_size(self._cursor)
                     continue
             owed = [each for each in page.arrivals if self._cursor.owes(each)]
             if len(owed) > BATCH and size > BATCH:
@@ -323,6 +323,11 @@ async def quarantine(desk: Desk, mailbox: WorkingMailbox, mail_id: str, reason: 
 
 _NO_ANSWER: Final = "no-answer"
 _TOO_LARGE: Final = "no-answer-too-large"
+
+
+def _page_size(cursor: Cursor) -> int:
+    """Large where little of it is expected to be owed."""
+    return STRIDE if cursor.walking and cursor.since else BATCH
 
 
 def _unanswered(found: Fetched) -> bool:

@@ -6,7 +6,6 @@ What it knows it learns from reports; a new one begins without a memory, and tak
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -115,8 +114,7 @@ class Scheduler:
 
 def _tell(report: Polled, turn: Turn, now: float) -> None:
     if turn.began is not None and turn.began.failures == TOLD_FROM:
-        wait = timedelta(seconds=round(turn.began.until - now))
-        maillog.paused(report.mailbox, report.profile, turn.began.reason, wait_seconds=wait.total_seconds())
+        maillog.paused(report.mailbox, report.profile, turn.began.reason, wait_seconds=round(turn.began.until - now))
     elif turn.ended is not None and turn.ended.failures >= TOLD_FROM:
         maillog.resumed(
             report.mailbox, report.profile, turn.ended.reason.code, after_seconds=round(now - turn.ended.since)
