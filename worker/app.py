@@ -19,7 +19,7 @@ from worker.attachments.store import open_store
 from worker.clock import Clock, SystemClock, rfc3339
 from worker.events.fleet import InboundState, OutboundState, WorkerState
 from worker.ews.client import EwsTransport
-from worker.ews.endpoint import BasicSignIn, Endpoint
+from worker.ews.endpoint import Account, BasicSignIn, Endpoint, NtlmSignIn, OAuthSignIn
 from worker.ews.operations.create_item import MAX_REQUEST_BYTES
 from worker.inbound.intake import Intake, Rules
 from worker.inbound.listener import Listener
@@ -264,17 +264,35 @@ def linked_files(settings: Settings) -> Fetcher:
 def endpoint(directory: Directory, mailbox: WorkingMailbox, settings: Settings) -> Endpoint:
     """How the server of a working mailbox is reached, and as whom."""
     profile = directory.profiles[mailbox.profile]
-    credentials = directory.credentials(mailbox)
     return Endpoint(
         profile=profile.name,
         url=profile.location,
-        sign_in=BasicSignIn(credentials.username, credentials.password),
+        sign_in=account(directory, mailbox),
         impersonate=profile.impersonates,
         own_credentials=profile.credentials == "user-specified",
         shared_mailbox=profile.sends_from_account,
         ca_file=str(profile.ca_file) if profile.ca_file else None,
         timeout_seconds=settings.ews_timeout_seconds,
     )
+
+
+def account(directory: Directory, mailbox: WorkingMailbox) -> Account:
+    """Who opens a working mailbox, and how that is proved."""
+    profile = directory.profiles[mailbox.profile]
+    if profile.authentication == "oauth2":
+        assert profile.tenant_id is not None
+        assert profile.client_id is not None
+        return OAuthSignIn(
+            authority=profile.authority,
+            tenant_id=profile.tenant_id,
+            client_id=profile.client_id,
+            scope=profile.scope,
+            client_secret=profile.client_secret,
+            certificate=profile.certificate,
+        )
+    credentials = directory.credentials(mailbox)
+    kind = NtlmSignIn if profile.authentication == "ntlm" else BasicSignIn
+    return kind(credentials.username, credentials.password)
 
 
 def worker_name() -> str:

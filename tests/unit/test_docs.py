@@ -233,7 +233,7 @@ def anchors(text: str) -> set[str]:
 
 def test_dependencies_and_layers() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    wanted = {re.split("[<>=]", each)[0] for each in project["project"]["dependencies"]}
+    wanted = {re.split(r"[\[<>=]", each)[0] for each in project["project"]["dependencies"]}
     assert {row[0] for row in table("ARCHITECTURE.md", "Dependencies")} == wanted
     layers = next(each["layers"] for each in project["tool"]["importlinter"]["contracts"] if each["type"] == "layers")
     assert " > ".join(spans(section("ARCHITECTURE.md", "Layers"))[: len(layers)]) == " > ".join(layers)

@@ -16,17 +16,45 @@ class BasicSignIn:
 
 
 @dataclass(frozen=True, slots=True)
+class NtlmSignIn:
+    r"""NTLM: user name (`DOMAIN\user` or `user@domain`) and password prove themselves to a connection, which then
+    stays signed in.
+    """
+
+    username: str
+    password: SecretReference
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthSignIn:
+    """OAuth 2.0 client credentials: an application signs in at `authority`/`tenant_id`, by a secret or by a
+    certificate (PEM, private key and certificate in one); exactly one of the two is there. `scope` is what the token
+    is asked for.
+    """
+
+    authority: str
+    tenant_id: str
+    client_id: str
+    scope: str
+    client_secret: SecretReference | None = None
+    certificate: SecretReference | None = None
+
+
+Account = BasicSignIn | NtlmSignIn | OAuthSignIn
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """`own_credentials`: the account is the working mailbox's own, so a failed sign-in is that mailbox's trouble.
     `shared_mailbox`: the working mailbox is the account's, and holds the mail of all senders of the profile.
 
     `impersonate`: the account acts as the working mailbox (ExchangeImpersonation). `ca_file`: a PEM file with the CAs
-    to trust in place of the system's.
+    to trust in place of the system's. `url` is "" where Autodiscover is to find it, for each mailbox.
     """
 
     profile: str
     url: str
-    sign_in: BasicSignIn
+    sign_in: Account
     impersonate: bool = False
     own_credentials: bool = False
     shared_mailbox: bool = False

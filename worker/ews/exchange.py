@@ -10,7 +10,7 @@ from worker.clock import Clock
 from worker.ews import remedies
 from worker.ews.affinity import Affinity
 from worker.ews.answer import UNREADABLE, ResponseMessage, read, trail_of
-from worker.ews.auth import Basic, SignIn
+from worker.ews.auth import SignIn, sign_in
 from worker.ews.codes import BUSY, Disposition, Verdict, judged, verdict_on
 from worker.ews.endpoint import Endpoint
 from worker.ews.template import Filled
@@ -80,7 +80,7 @@ class Exchange:
         self.makes_text = True
         self._observe = observe
         self._clock = clock
-        self._sign_in: SignIn = Basic(endpoint.sign_in)
+        self._sign_in: SignIn = sign_in(endpoint.sign_in)
         self._wire: Wire | None = None
 
     async def call(

@@ -30,6 +30,8 @@ class IncomingRoute:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
+    """A name and a password, where an account signs in by these."""
+
     username: str
     password: SecretReference
 
