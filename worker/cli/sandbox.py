@@ -179,6 +179,8 @@ def _as_json(sandbox: Sandbox, directory: Directory) -> str:
         {
             "url": sandbox.url,
             "witness": sandbox.witness_url,
+            "authority": sandbox.authority,
+            "applications": users.applications_described(directory),
             "users": users.described(directory)[:1000],
             "any_address_of": sorted(directory.open_domains),
             "password": directory.open_password if directory.open_domains else None,
@@ -205,6 +207,9 @@ def _as_text(sandbox: Sandbox, directory: Directory) -> str:
         lines.append(f"  ... and {len(known) - 20} more")
     others = [f"any other address of {domain}" for domain in sorted(directory.open_domains)]
     lines += [f"  {each:<36} password {directory.open_password}" for each in others]
+    lines += ["", f"Tokens (OAuth2):  {sandbox.authority}, for"]
+    for each in users.applications_described(directory)[:20]:
+        lines.append(f"  {each['client_id']} of {each['tenant']}, secret {each['client_secret'] or '(a certificate)'}")
     lines += ["", "profiles.toml for it:", "", users.profiles_snippet(directory, sandbox.url), ""]
     return "\n".join(lines)
 

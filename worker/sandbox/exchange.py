@@ -15,6 +15,7 @@ from worker.sandbox.options import Options
 from worker.sandbox.soap import Element, Fault, Refusal, local, t
 from worker.sandbox.store import Folder, Mailbox, Store
 from worker.sandbox.subscriptions import Subscriptions
+from worker.sandbox.tokens import Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Exchange:
         self.arrivals = Arrivals(self.store, self.directory)
         self.departures = Departures(self.store, self.arrivals, self.options, self.clock)
         self.subscriptions = Subscriptions(self.options, self.clock)
+        self.tokens = Tokens(self.directory.applications, self.options, self.clock)
         self.requests: Counter[str] = Counter()
         self.between_folders: Callable[[], Awaitable[None]] | None = None
         """Awaited between two folders of one FindItem, if set: a test's chance to let something happen there."""

@@ -1,7 +1,10 @@
 """How this sandbox behaves where Exchange servers differ, and its limits. All may be changed while it runs."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal, get_args
+
+Way = Literal["basic", "ntlm", "negotiate", "bearer"]
+WAYS: Final[tuple[Way, ...]] = get_args(Way)
 
 
 @dataclass(slots=True)
@@ -18,6 +21,15 @@ class Dwell:
 
 @dataclass(slots=True)
 class Options:
+    sign_in: tuple[Way, ...] = WAYS
+    """The ways to sign in that are offered; others get HTTP 401."""
+    extended_protection: Literal["off", "allow", "require"] = "allow"
+    """What NTLM over TLS must say of its channel: nothing; nothing or what is right; what is right (on by default in
+    Exchange SE)."""
+    token_seconds: int = 3600
+    """How long an access token is valid."""
+    tokens_given: bool = True
+    """False: the token endpoint is not available (HTTP 503)."""
     max_request_bytes: int = 64 * 2**20
     """IIS' limit of an EWS request; beyond it, HTTP 413."""
     max_message_bytes: int = 35 * 2**20

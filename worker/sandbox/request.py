@@ -28,14 +28,17 @@ def read(exchange: Exchange, body: bytes, signed_in: User) -> Call:
     if not str(operation.tag).startswith(f"{{{MESSAGES}}}"):
         raise Unreadable
     header = envelope.find(f"{{{SOAP}}}Header")
-    user = signed_in if header is None else _acting(exchange, header, signed_in)
+    user = _acting(exchange, header, signed_in)
     precision = "" if header is None else header.findtext(t("DateTimePrecision"))
     return Call(local(operation), operation, user, milliseconds=precision == "Milliseconds")
 
 
-def _acting(exchange: Exchange, header: Element, signed_in: User) -> User:
-    sid = header.find(f"{t('ExchangeImpersonation')}/{t('ConnectingSID')}")
+def _acting(exchange: Exchange, header: Element | None, signed_in: User) -> User:
+    sid = None if header is None else header.find(f"{t('ExchangeImpersonation')}/{t('ConnectingSID')}")
     if sid is None:
+        if signed_in.is_application:
+            text = "ExchangeImpersonation SOAP header must be present for this type of OAuth token."
+            raise Fault("ErrorImpersonateUserDenied", text)
         return signed_in
     named = {local(each): (each.text or "").strip() for each in sid}
     address = next((named[each] for each in _NAMES if each in named), "")

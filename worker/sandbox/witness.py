@@ -2,7 +2,8 @@
 
 import dataclasses
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -10,7 +11,7 @@ from worker.sandbox.directory import RIGHTS
 from worker.sandbox.exchange import Exchange
 from worker.sandbox.faults import Order
 from worker.sandbox.guarded import guarded, in_json, in_lines
-from worker.sandbox.options import Dwell
+from worker.sandbox.options import WAYS, Dwell, Way
 from worker.sandbox.sent_mail import SentMail
 
 
@@ -82,7 +83,7 @@ class Witness:
         for name, value in (await request.json()).items():
             if name not in {each.name for each in dataclasses.fields(options)}:
                 raise ValueError(f"no such option: {name}")
-            setattr(options, name, Dwell(**value) if name == "dwell" else value)
+            setattr(options, name, _READ.get(name, _as_it_is)(value))
         return in_json(dataclasses.asdict(options))
 
     async def _rights(self, request: web.Request) -> web.Response:
@@ -99,3 +100,18 @@ class Witness:
 
     async def _release(self, _request: web.Request) -> web.Response:
         return in_json({"released": self._exchange.departures.release()})
+
+
+def _as_it_is(value: object) -> object:
+    return value
+
+
+def _ways(value: list[str]) -> tuple[Way, ...]:
+    """Raises ValueError."""
+    if unknown := set(value) - set(WAYS):
+        raise ValueError(f"no such way to sign in: {min(unknown)}; there are {', '.join(WAYS)}")
+    return tuple(each for each in WAYS if each in value)
+
+
+_READ: Final[dict[str, Callable[[Any], object]]] = {"dwell": lambda value: Dwell(**value), "sign_in": _ways}
+"""Options that are more than one value."""
