@@ -26,6 +26,10 @@ class Options:
     extended_protection: Literal["off", "allow", "require"] = "allow"
     """What NTLM over TLS must say of its channel: nothing; nothing or what is right; what is right (on by default in
     Exchange SE)."""
+    ews_enabled: bool = True
+    """False: HTTP 403 for everybody (the organisation's EwsEnabled)."""
+    ews_allowed_app_ids: tuple[str, ...] | None = None
+    """HTTP 403 for applications not among them (the organisation's EwsAllowedAppIDs); None for no such list."""
     token_seconds: int = 3600
     """How long an access token is valid."""
     tokens_given: bool = True

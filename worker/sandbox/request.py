@@ -43,7 +43,7 @@ def _acting(exchange: Exchange, header: Element | None, signed_in: User) -> User
     named = {local(each): (each.text or "").strip() for each in sid}
     address = next((named[each] for each in _NAMES if each in named), "")
     user = exchange.directory.find(address) if address else None
-    if user is None:
+    if user is None or user.state in ("moved", "gone"):
         raise Fault("ErrorNonExistentMailbox", "The SMTP address has no mailbox associated with it.")
     if not signed_in.may(signed_in.impersonates, user.address):
         raise Fault(

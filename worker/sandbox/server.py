@@ -14,6 +14,7 @@ from multidict import CIMultiDict
 from worker.sandbox import certificate
 from worker.sandbox import reply as replies
 from worker.sandbox import request as requests
+from worker.sandbox.accounts import Accounts
 from worker.sandbox.directory import User
 from worker.sandbox.exchange import Call, Exchange
 from worker.sandbox.faults import KINDS
@@ -92,6 +93,7 @@ class Sandbox:
         application.router.add_post(PATH, self._serve)
         application.router.add_routes(Witness(self.exchange).routes())
         application.router.add_routes(Mailroom(self.exchange).routes())
+        application.router.add_routes(Accounts(self.exchange).routes())
         application.router.add_routes(TokenEndpoint(self.exchange).routes())
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -132,6 +134,8 @@ class Sandbox:
         try:
             call = requests.read(self.exchange, body, user)
             self.exchange.requests[call.operation] += 1
+            if self.exchange.is_shut(user, call):
+                return Reply(403, b"", replies.HTML)
             return await self._perform(call)
         except requests.Unreadable:
             return Reply(400)

@@ -10,7 +10,8 @@ from spnego.channel_bindings import GssChannelBindings
 from worker.sandbox.directory import Directory, User
 from worker.sandbox.ntlm import Handshake, is_proof
 from worker.sandbox.options import Options
-from worker.sandbox.reply import HTML, Reply, unauthorized
+from worker.sandbox.reply import HTML, Reply, of_fault, unauthorized
+from worker.sandbox.soap import Fault
 from worker.sandbox.tokens import Rejection, Tokens
 
 
@@ -42,8 +43,8 @@ class SignIn:
         else:
             await request.read()  # the connection goes on only if the whole request was taken
             found = self._ntlm(scheme, credentials, request.transport)
-        if isinstance(found, User) and found.state in ("locked", "disabled"):
-            found = None
+        if isinstance(found, User) and found.state != "ok":
+            found = _admitted(found)
         return unauthorized(self._options) if found is None else found
 
     def _basic(self, credentials: str) -> User | None:
@@ -79,3 +80,14 @@ class SignIn:
         if user is not None:
             self._signed_in[connection] = user
         return user
+
+
+def _admitted(user: User) -> User | Reply | None:
+    """What the state of an account lets it do whose password is right.
+
+    An old password gets the fault that EWS has for it, so that it can be told from a wrong one; servers that leave
+    sign-in to Active Directory alone answer 401, as they do for accounts locked or disabled.
+    """
+    if user.state == "password-expired":
+        return of_fault(Fault("ErrorPasswordExpired", "The password of the account has expired."))
+    return None if user.state in ("locked", "disabled") else user

@@ -94,6 +94,7 @@ def described(directory: Directory) -> list[dict[str, Any]]:
         {
             "address": user.address,
             "password": user.password,
+            **({"state": user.state} if user.state != "ok" else {}),
             **{right: sorted(getattr(user, right)) for right in RIGHTS if getattr(user, right)},
         }
         for user in directory.users.values()

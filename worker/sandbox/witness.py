@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from worker.sandbox.directory import RIGHTS
 from worker.sandbox.exchange import Exchange
 from worker.sandbox.faults import Order
 from worker.sandbox.guarded import guarded, in_json, in_lines
@@ -48,7 +47,6 @@ class Witness:
             web.post("/sandbox/faults", guarded(self._order)),
             web.delete("/sandbox/faults", guarded(self._clear)),
             web.post("/sandbox/options", guarded(self._options)),
-            web.post("/sandbox/rights", guarded(self._rights)),
             web.post("/sandbox/release", guarded(self._release)),
         ]
 
@@ -86,18 +84,6 @@ class Witness:
             setattr(options, name, _READ.get(name, _as_it_is)(value))
         return in_json(dataclasses.asdict(options))
 
-    async def _rights(self, request: web.Request) -> web.Response:
-        """`{"user": "a@contoso.example", "send_as": ["*"]}`: replaces the rights that are named."""
-        asked = await request.json()
-        user = self._exchange.directory.find(asked.pop("user"))
-        if user is None:
-            raise ValueError("no such user")
-        for right, mailboxes in asked.items():
-            if right not in RIGHTS:
-                raise ValueError(f"no such right: {right}")
-            setattr(user, right, {each.casefold() for each in mailboxes})
-        return in_json({"user": user.address})
-
     async def _release(self, _request: web.Request) -> web.Response:
         return in_json({"released": self._exchange.departures.release()})
 
@@ -113,5 +99,9 @@ def _ways(value: list[str]) -> tuple[Way, ...]:
     return tuple(each for each in WAYS if each in value)
 
 
-_READ: Final[dict[str, Callable[[Any], object]]] = {"dwell": lambda value: Dwell(**value), "sign_in": _ways}
+_READ: Final[dict[str, Callable[[Any], object]]] = {
+    "dwell": lambda value: Dwell(**value),
+    "sign_in": _ways,
+    "ews_allowed_app_ids": lambda value: None if value is None else tuple(value),
+}
 """Options that are more than one value."""
