@@ -20,6 +20,30 @@ class Dwell:
 
 
 @dataclass(slots=True)
+class Autodiscover:
+    """What Autodiscover answers. Targets of redirects without a path keep path and query of the request."""
+
+    json: bool = True
+    soap: bool = True
+    pox: bool = True
+    """False for any of the three: HTTP 404."""
+    ews_url: str = ""
+    """What is told; by default the sandbox's own, as the client knows it."""
+    ews_urls: dict[str, str] = field(default_factory=dict)
+    """Likewise for single addresses, in lower case: mailboxes on other servers."""
+    grouping: str = "SANDBOX-1"
+    """GroupingInformation: mailboxes that share a server."""
+    redirect: Literal["no", "http", "url", "address"] = "no"
+    """http: HTTP 302. url: RedirectUrl in the answer, in JSON HTTP 302. address: RedirectAddr to anybody but the
+    target, in JSON none."""
+    redirect_to: str = ""
+    plain_redirect_to: str = ""
+    """Where a GET of `autodiscover.xml` is sent by HTTP 302, as domains do it over plain HTTP; HTTP 401 by default."""
+    knows_addresses: bool = True
+    """False: there is no such address, whichever is asked for."""
+
+
+@dataclass(slots=True)
 class Options:
     sign_in: tuple[Way, ...] = WAYS
     """The ways to sign in that are offered; others get HTTP 401."""
@@ -46,6 +70,7 @@ class Options:
     """What becomes of an InternetMessageId the client sets: kept, refused with ErrorInvalidPropertySet, or kept on
     the draft and replaced by the server's own when the mail is sent."""
     dwell: Dwell = field(default_factory=Dwell)
+    autodiscover: Autodiscover = field(default_factory=Autodiscover)
     find_limit: int = 1000
     """Rows a page of FindItem holds at most, whatever was asked (EWSFindCountLimit)."""
     find_pause_seconds: float = 0.0

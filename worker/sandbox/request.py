@@ -16,7 +16,7 @@ class Unreadable(Exception):  # noqa: N818 - it becomes HTTP 400
 def read(exchange: Exchange, body: bytes, signed_in: User) -> Call:
     """Raises Unreadable, or Fault for XML that Exchange refuses and for impersonation that is not allowed."""
     try:
-        envelope = etree.fromstring(body, _PARSER)
+        envelope = etree.fromstring(body, PARSER)
     except etree.XMLSyntaxError as error:
         raise Fault("ErrorSchemaValidation", f"The request failed schema validation: {error.msg}") from None
     if b"<!DOCTYPE" in body[:200]:
@@ -53,7 +53,7 @@ def _acting(exchange: Exchange, header: Element | None, signed_in: User) -> User
 
 
 # huge_tree: an attachment is one text node, and the size of requests is bounded before.
-_PARSER: Final = etree.XMLParser(
+PARSER: Final = etree.XMLParser(
     resolve_entities=False, no_network=True, huge_tree=True, remove_comments=True, remove_pis=True
 )
 _NAMES: Final = ("PrimarySmtpAddress", "SmtpAddress", "PrincipalName")

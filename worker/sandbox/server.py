@@ -15,6 +15,7 @@ from worker.sandbox import certificate
 from worker.sandbox import reply as replies
 from worker.sandbox import request as requests
 from worker.sandbox.accounts import Accounts
+from worker.sandbox.autodiscover import Autodiscover
 from worker.sandbox.directory import User
 from worker.sandbox.exchange import Call, Exchange
 from worker.sandbox.faults import KINDS
@@ -94,6 +95,7 @@ class Sandbox:
         application.router.add_routes(Witness(self.exchange).routes())
         application.router.add_routes(Mailroom(self.exchange).routes())
         application.router.add_routes(Accounts(self.exchange).routes())
+        application.router.add_routes(Autodiscover(self.exchange, self._sign_in).routes())
         application.router.add_routes(TokenEndpoint(self.exchange).routes())
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()

@@ -10,7 +10,7 @@ from aiohttp import web
 from worker.sandbox.exchange import Exchange
 from worker.sandbox.faults import Order
 from worker.sandbox.guarded import guarded, in_json, in_lines
-from worker.sandbox.options import WAYS, Dwell, Way
+from worker.sandbox.options import WAYS, Autodiscover, Dwell, Way
 from worker.sandbox.sent_mail import SentMail
 
 
@@ -76,7 +76,7 @@ class Witness:
         return in_json({"orders": 0, "rates": {}})
 
     async def _options(self, request: web.Request) -> web.Response:
-        """The fields of `Options` to change; `dwell` as an object of its own."""
+        """The fields of `Options` to change; `dwell` and `autodiscover` as objects of their own, each as a whole."""
         options = self._exchange.options
         for name, value in (await request.json()).items():
             if name not in {each.name for each in dataclasses.fields(options)}:
@@ -101,6 +101,7 @@ def _ways(value: list[str]) -> tuple[Way, ...]:
 
 _READ: Final[dict[str, Callable[[Any], object]]] = {
     "dwell": lambda value: Dwell(**value),
+    "autodiscover": lambda value: Autodiscover(**value),
     "sign_in": _ways,
     "ews_allowed_app_ids": lambda value: None if value is None else tuple(value),
 }
