@@ -55,7 +55,11 @@ def from_file(path: Path) -> Directory:
         else:
             rights = {right: {each.casefold() for each in table.get(right, ())} for right in RIGHTS}
             directory.add(User(**{**table, **rights}))
-    for number, table in enumerate(data.get("application", ()), 1):
+    applications = data.get("application", [])
+    if not isinstance(applications, list):
+        faults.append(f"{path}: applications: write one [[application]] table for each")
+        applications = []
+    for number, table in enumerate(applications, 1):
         try:
             directory.register(application_file.read(table, path.parent))
         except ValueError as error:
