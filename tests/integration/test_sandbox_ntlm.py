@@ -95,6 +95,8 @@ async def test_a_connection_is_signed_in_not_a_request(sandbox: Sandbox) -> None
         assert await one.sign_in() == 400
         assert (await one.post())[0] == 400
         assert (await other.post())[0] == 401
+        assert await one.sign_in(password="wrong") == 401
+        assert (await one.post())[0] == 401
 
 
 @pytest.mark.parametrize("scheme", ["NTLM", "Negotiate"])

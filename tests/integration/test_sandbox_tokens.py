@@ -76,7 +76,7 @@ async def test_a_token_opens_the_mailboxes_of_the_scope(sandbox: Sandbox) -> Non
     assert (await _find(sandbox, token)).codes == ["NoError"]
     assert (await _find(sandbox, token, BERT)).codes == ["fault", "ErrorImpersonateUserDenied"]
     refused = await _find(sandbox, token, "")
-    assert refused.codes == ["fault", "ErrorImpersonateUserDenied"]
+    assert refused.codes == ["fault", "ErrorInvalidExchangeImpersonationHeaderData"]
     assert b"ExchangeImpersonation SOAP header must be present" in refused.body
 
 

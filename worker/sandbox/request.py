@@ -38,7 +38,7 @@ def _acting(exchange: Exchange, header: Element | None, signed_in: User) -> User
     if sid is None:
         if signed_in.is_application:
             text = "ExchangeImpersonation SOAP header must be present for this type of OAuth token."
-            raise Fault("ErrorImpersonateUserDenied", text)
+            raise Fault("ErrorInvalidExchangeImpersonationHeaderData", text)
         return signed_in
     named = {local(each): (each.text or "").strip() for each in sid}
     address = next((named[each] for each in _NAMES if each in named), "")

@@ -68,6 +68,7 @@ class SignIn:
         except binascii.Error:
             return None
         handshake = self._handshakes.pop(connection, None)
+        self._signed_in.pop(connection, None)
         if not is_proof(message):
             handshake = Handshake(self._directory, self._options, self.bindings)
             challenge = handshake.challenge(message)
