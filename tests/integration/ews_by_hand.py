@@ -24,6 +24,8 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: bytes
+    challenges: tuple[str, ...] = ()
+    """The ways to sign in that are offered."""
 
     @property
     def xml(self) -> etree._Element:
@@ -47,13 +49,15 @@ class Answer:
 
 
 class Client:
-    """Signs in with Basic; `acting_as` is the address to impersonate."""
+    """Signs in with Basic, or with `authorization` as it is; `acting_as` is the address to impersonate."""
 
-    def __init__(self, url: str, username: str, password: str = "sandbox", acting_as: str = "") -> None:
+    def __init__(
+        self, url: str, username: str, password: str = "sandbox", acting_as: str = "", authorization: str = ""
+    ) -> None:
         self.url = url
         self.acting_as = acting_as
         self._headers = {
-            "Authorization": "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode(),
+            "Authorization": authorization or "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode(),
             "Content-Type": "text/xml",
         }
 
@@ -68,7 +72,8 @@ class Client:
 
     async def post(self, body: bytes) -> Answer:
         async with self._session.post(self.url, data=body) as response:
-            return Answer(response.status, dict(response.headers), await response.read())
+            challenges = tuple(response.headers.getall("WWW-Authenticate", ()))
+            return Answer(response.status, dict(response.headers), await response.read(), challenges)
 
     async def ask(self, operation: str) -> Answer:
         return await self.post(self._envelope(operation))

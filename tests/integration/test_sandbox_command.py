@@ -112,6 +112,11 @@ async def test_orders_over_http() -> None:
             ("/faults", {"kind": "nonsense-kind"}),
             ("/faults", {"rates": {"quota": {"*": 1}}}),
             ("/options", {"nonsense": 1}),
+            ("/options", {"sign_in": ["smoke"]}),
+            ("/options", {"extended_protection": "perhaps"}),
+            ("/options", {"autodiscover": {"redirect": "perhaps"}}),
+            ("/accounts", {"user": ANNA, "state": "tired"}),
+            ("/applications", {"client_id": "new"}),
             ("/rights", {"user": "anna@contoso.example", "nonsense": []}),
         ):
             assert (await _order(witness + path, order))[0] == 400
@@ -121,11 +126,13 @@ async def test_users_from_a_file_and_recording(tmp_path: Path) -> None:
     users = tmp_path / "users.toml"
     users.write_text(
         '[[user]]\naddress = "a@own.example"\npassword = "p1"\n'
-        '[[user]]\naddress = "svc@own.example"\npassword = "p2"\nimpersonates = ["a@own.example"]\n',
+        '[[user]]\naddress = "svc@own.example"\npassword = "p2"\nimpersonates = ["a@own.example"]\n'
+        '[[application]]\ntenant = "own.example"\nclient_id = "app"\nclient_secret = "s"\n',
         encoding="utf-8",
     )
     flags = ("--users", str(users), "--record", str(tmp_path / "record"), "--fault", "lost:DeleteItem=1")
     async with _running(*flags) as told:
+        assert told["applications"] == [{"tenant": "own.example", "client_id": "app", "client_secret": "s"}]
         assert [each["address"] for each in told["users"]] == ["a@own.example", "svc@own.example"]
         async with Client(told["url"], "svc@own.example", "p2", acting_as="a@own.example") as client:
             draft = await client.draft()
@@ -170,6 +177,7 @@ async def test_for_a_person() -> None:
     assert process.returncode == 0
     assert "Sandbox Exchange: http://127.0.0.1:" in text
     assert "router@contoso.example               password sandbox-router" in text
+    assert "of contoso.example, secret sandbox-application" in text
 
 
 @pytest.mark.parametrize(
@@ -182,6 +190,7 @@ async def test_for_a_person() -> None:
         (("--fault", "lost=often"), "--fault lost=often"),
         (("--tls-cert", "/nonexistent.pem"), "--tls-cert and --tls-key go together"),
         (("--message-id", "burn"), "--message-id"),
+        (("--sign-in", "smoke"), "--sign-in"),
     ],
 )
 async def test_wrong_usage(flags: Sequence[str], complaint: str) -> None:

@@ -13,13 +13,16 @@ from exchangelib import (
     BASIC,
     DELEGATE,
     IMPERSONATION,
+    OAUTH2,
     Account,
     Configuration,
     Credentials,
     FileAttachment,
     HTMLBody,
+    Identity,
     Mailbox,
     Message,
+    OAuth2Credentials,
     close_connections,
 )
 from exchangelib.errors import ErrorImpersonateUserDenied, ErrorSendAsDenied, UnauthorizedError
@@ -112,6 +115,27 @@ async def test_impersonation_and_its_refusal(sandbox: Sandbox) -> None:
 
     await asyncio.to_thread(work)
     assert [(each.subject, each.sent_from) for each in sandbox.sent] == [("As Anna", ANNA)]
+
+
+async def test_a_token_and_impersonation(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")  # loopback
+    (application,) = sandbox.exchange.directory.applications.values()
+
+    class Ours(OAuth2Credentials):  # type: ignore[misc]
+        token_url = f"{sandbox.authority}/contoso.example/oauth2/v2.0/token"
+
+    def work() -> None:
+        credentials = Ours(
+            application.client_id, application.client_secret, "contoso.example", Identity(smtp_address=ANNA)
+        )
+        configuration = Configuration(
+            service_endpoint=sandbox.url, credentials=credentials, auth_type=OAUTH2, max_connections=1
+        )
+        account = Account(ANNA, config=configuration, autodiscover=False, access_type=IMPERSONATION)
+        Message(account=account, subject="By token", body="", to_recipients=["x@customer.example"]).send()
+
+    await asyncio.to_thread(work)
+    assert [(each.subject, each.sent_from) for each in sandbox.sent] == [("By token", ANNA)]
 
 
 async def test_wrong_password_and_wrong_sender(sandbox: Sandbox) -> None:

@@ -15,10 +15,10 @@ import uvloop
 from worker.cli.options import Command
 from worker.sandbox import users
 from worker.sandbox.correspondents import ANSWERS
-from worker.sandbox.directory import ALL, RIGHTS, Directory
+from worker.sandbox.directory import ALL, RIGHTS, STATES, Directory
 from worker.sandbox.exchange import Exchange
 from worker.sandbox.faults import KINDS, OPERATIONS, Faults
-from worker.sandbox.options import Dwell, Options
+from worker.sandbox.options import WAYS, Dwell, Options
 from worker.sandbox.server import Sandbox
 from worker.settings import ConfigurationError
 
@@ -33,10 +33,24 @@ Users, in this order:
                      address = "router@contoso.example"
                      password = "secret"
                      impersonates = ["*"]      # likewise full_access, send_as, send_on_behalf
+                     state = "locked"          # {", ".join(STATES[1:5])},
+                                               # {", ".join(STATES[5:])}; ok by default
+                   Applications for OAuth2, likewise:
+                     [[application]]
+                     tenant = "contoso.example"
+                     client_id = "8d1a4c9e-0c1d-4a55-9a51-27c4a4e0f3b1"
+                     client_secret = "secret"  # or certificate = "app.pem"
+                     mailboxes = ["*"]         # likewise roles; secret_expired = true
   --count N        user1@DOMAIN to userN@DOMAIN, password --password, and the service accounts
   (neither)        every address of DOMAIN is a user from its first use on, and the service accounts
 Service accounts: router@DOMAIN (may impersonate all), delegate@DOMAIN (full access and send-as on all),
-behalf@DOMAIN (full access and send-on-behalf on all); the passwords are printed at the start.
+behalf@DOMAIN (full access and send-on-behalf on all), and an application of the tenant DOMAIN that may act for all;
+the passwords are printed at the start.
+
+\b
+Signing in: Basic, NTLM (with channel binding over TLS), Negotiate and Bearer at the EWS URL and at
+  /autodiscover/autodiscover.svc and .xml (autodiscover.json asks for nobody); tokens from
+  POST /TENANT/oauth2/v2.0/token, found by /TENANT/v2.0/.well-known/openid-configuration.
 
 \b
 Faults by address: a tag in the local part of the sender or of a recipient orders one,
@@ -55,12 +69,15 @@ The witness, on the same port, for loopback only:
   GET  /sandbox/mails     every mail that left, one JSON object a line
   GET  /sandbox/stats     counts: mails, stamps, doubled ones, requests by operation, faults
   POST /sandbox/faults    {{"kind": "busy", "mailbox": "anna@...", "times": 3}}; DELETE takes all back
-  POST /sandbox/options, /sandbox/rights, /sandbox/release
+  POST /sandbox/options   {{"sign_in": ["ntlm"], "token_seconds": 60, "autodiscover": {{"json": false}}}}: any of them
+  POST /sandbox/accounts  {{"user": "anna@...", "state": "locked", "password": "..."}}
+  POST /sandbox/rights    {{"user": "router@...", "full_access": ["anna@..."]}}; likewise /sandbox/applications
+  POST /sandbox/release   what is held goes on
   POST /sandbox/arrivals?mailbox=ADDR   the body, a mail in MIME, arrives there
   POST /sandbox/replies   {{"to": "x@...", "kind": "bounce", "text": "..."}}: a mail that left is answered
   GET  /sandbox/inbox?mailbox=ADDR[&folder=NAME]   what lies there; GET /sandbox/configurations?mailbox=ADDR
   POST /sandbox/moves     {{"id": "...", "folder": "junkemail"}}; likewise /sandbox/reads, /sandbox/deletions
-  POST /sandbox/forget    {{"sync_states": "anna@...", "subscriptions": "*"}}: the server knows them no more
+  POST /sandbox/forget    {{"sync_states": "anna@...", "subscriptions": "*", "tokens": "*"}}: not known any more
 """
 
 
@@ -76,6 +93,14 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:  # 
 @_option("--domain", default="contoso.example", show_default=True, help="The domain of invented users.")
 @_option("--count", type=click.IntRange(0, 1_000_000), help="How many users to invent.")
 @_option("--password", default=users.USER_PASSWORD, show_default=True, help="The password of invented users.")
+@_option(
+    "--sign-in",
+    "ways",
+    type=click.Choice(WAYS),
+    multiple=True,
+    default=WAYS,
+    help="A way to sign in that is offered; may be given several times. All by default.",
+)
 @_option(
     "--fault", "rates", multiple=True, metavar="KIND[:OPERATION]=SHARE", help="Fault by chance: lost:SendItem=0.05."
 )
@@ -143,6 +168,7 @@ def command(**given: Any) -> None:  # noqa: ANN401 - what click hands over
     else:
         directory = users.invented(given["domain"], given["count"], given["password"])
     options = Options(
+        sign_in=given["ways"],
         message_id=given["message_id"],
         dwell=Dwell(given["dwell_drafts"], given["dwell_outbox"]),
         messages_per_minute=given["messages_per_minute"],
@@ -179,6 +205,8 @@ def _as_json(sandbox: Sandbox, directory: Directory) -> str:
         {
             "url": sandbox.url,
             "witness": sandbox.witness_url,
+            "authority": sandbox.authority,
+            "applications": users.applications_described(directory),
             "users": users.described(directory)[:1000],
             "any_address_of": sorted(directory.open_domains),
             "password": directory.open_password if directory.open_domains else None,
@@ -191,7 +219,8 @@ def _as_json(sandbox: Sandbox, directory: Directory) -> str:
 def _as_text(sandbox: Sandbox, directory: Directory) -> str:
     lines = [f"Sandbox Exchange: {sandbox.url}", f"What it saw:      {sandbox.witness_url}/stats  (and /mails, /inbox)"]
     arrivals = f"{sandbox.witness_url}/arrivals?mailbox=ADDR"
-    lines += [f"Mail comes in:    answers to x+reply@customer.example, or a mail in MIME to {arrivals}", ""]
+    lines += [f"Mail comes in:    answers to x+reply@customer.example, or a mail in MIME to {arrivals}"]
+    lines += [f"Tokens (OAuth2):  {sandbox.authority}/TENANT/oauth2/v2.0/token", ""]
     known = users.described(directory)
     lines.append("Accounts (for this sandbox only):")
     for user in known[:20]:
@@ -205,8 +234,14 @@ def _as_text(sandbox: Sandbox, directory: Directory) -> str:
         lines.append(f"  ... and {len(known) - 20} more")
     others = [f"any other address of {domain}" for domain in sorted(directory.open_domains)]
     lines += [f"  {each:<36} password {directory.open_password}" for each in others]
+    lines += [f"  {_of_application(each)}" for each in users.applications_described(directory)[:20]]
     lines += ["", "profiles.toml for it:", "", users.profiles_snippet(directory, sandbox.url), ""]
     return "\n".join(lines)
+
+
+def _of_application(application: dict[str, str]) -> str:
+    secret = f"secret {application['client_secret']}" if application["client_secret"] else "with its certificate"
+    return f"application {application['client_id']} of {application['tenant']}, {secret}"
 
 
 def _listen(text: str) -> tuple[str, int]:

@@ -1,9 +1,15 @@
 """Who there is, with which password, and which rights the administrator gave."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal, get_args
+
+from worker.sandbox.application import Application
 
 ALL: Final = "*"
+State = Literal["ok", "password-expired", "locked", "disabled", "ews-disabled", "moving", "moved", "gone", "quota"]
+"""Of the account, when it signs in: a password that is right and too old, an account locked or disabled. Of the
+mailbox: no EWS for it, on its way to another database, on another server since, deleted, full."""
+STATES: Final[tuple[State, ...]] = get_args(State)
 RIGHTS: Final = ("impersonates", "full_access", "send_as", "send_on_behalf")
 
 
@@ -15,6 +21,9 @@ class User:
     password: str
     name: str = ""
     has_mailbox: bool = True
+    state: State = "ok"
+    is_application: bool = False
+    """Not a person: an application with its token, which always acts for somebody."""
     impersonates: set[str] = field(default_factory=set)
     full_access: set[str] = field(default_factory=set)
     send_as: set[str] = field(default_factory=set)
@@ -39,10 +48,16 @@ class Directory:
         self.users: dict[str, User] = {}
         self.open_domains = {each.casefold() for each in open_domains}
         self.open_password = open_password
+        self.applications: dict[str, Application] = {}
+        """By their ids in lower case."""
 
     def add(self, user: User) -> User:
         self.users[user.key] = user
         return user
+
+    def register(self, application: Application) -> Application:
+        self.applications[application.client_id.casefold()] = application
+        return application
 
     def find(self, address: str) -> User | None:
         key = address.casefold()
@@ -54,13 +69,16 @@ class Directory:
         return found
 
     def sign_in(self, username: str, password: str) -> User | None:
+        user = self.named(username)
+        return user if user is not None and user.password == password else None
+
+    def named(self, username: str) -> User | None:
         r"""By address, or by the Windows form `DOMAIN\name` where one local part fits."""
         name = username.rpartition("\\")[2]
         if "@" not in name:
             fitting = [each.address for each in self.users.values() if each.key.partition("@")[0] == name.casefold()]
             name = fitting[0] if len(fitting) == 1 else name
-        user = self.find(name) if "@" in name else None
-        return user if user is not None and user.password == password else None
+        return self.find(name) if "@" in name else None
 
 
 def _base(key: str) -> str:

@@ -15,6 +15,7 @@ from worker.sandbox.options import Options
 from worker.sandbox.soap import Element, Fault, Refusal, local, t
 from worker.sandbox.store import Folder, Mailbox, Store
 from worker.sandbox.subscriptions import Subscriptions
+from worker.sandbox.tokens import Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Exchange:
         self.arrivals = Arrivals(self.store, self.directory)
         self.departures = Departures(self.store, self.arrivals, self.options, self.clock)
         self.subscriptions = Subscriptions(self.options, self.clock)
+        self.tokens = Tokens(self.directory.applications, self.options, self.clock)
         self.requests: Counter[str] = Counter()
         self.between_folders: Callable[[], Awaitable[None]] | None = None
         """Awaited between two folders of one FindItem, if set: a test's chance to let something happen there."""
@@ -53,6 +55,33 @@ class Exchange:
     def mailbox(self, address: str) -> Mailbox:
         """Raises Refusal ErrorNonExistentMailbox."""
         return self.arrivals.mailbox(address)
+
+    def own_mailbox(self, call: Call) -> Mailbox:
+        """That of the account acted as. Raises Refusal where it cannot be reached."""
+        return self._reached(self.mailbox(call.user.address))
+
+    def _reached(self, mailbox: Mailbox) -> Mailbox:
+        """Raises Refusal by the mailbox's state."""
+        owner = self.directory.users[mailbox.address.casefold()]
+        if owner.state == "moving":
+            raise Refusal("ErrorMailboxMoveInProgress", "The mailbox is being moved. Try again later.")
+        if owner.state in ("moved", "gone"):
+            raise Refusal("ErrorNonExistentMailbox", "No mailbox with such guid.")
+        return mailbox
+
+    def refuse_if_full(self, mailbox: Mailbox, size: int) -> None:
+        """Raises Refusal ErrorQuotaExceeded where so many bytes more do not fit in."""
+        limit = self.options.max_mailbox_bytes
+        beyond = limit is not None and mailbox.used_bytes + size > limit
+        if beyond or self.directory.users[mailbox.address.casefold()].state == "quota":
+            raise Refusal("ErrorQuotaExceeded", "The message store has reached its maximum size.")
+
+    def is_shut(self, signed_in: User, call: Call) -> bool:
+        """Whether EWS is off: for all, for the application that asks, or for who asks or is acted for."""
+        allowed = self.options.ews_allowed_app_ids
+        if signed_in.is_application and allowed is not None and signed_in.address not in allowed:
+            return True
+        return not self.options.ews_enabled or "ews-disabled" in (signed_in.state, call.user.state)
 
     def arrive(
         self,
@@ -85,6 +114,7 @@ class Exchange:
             found = folders.get(target.get("Id") or "")
             if found is None:
                 raise Refusal("ErrorFolderNotFound", "The specified folder could not be found in the store.")
+        self._reached(found.mailbox)
         if not self._may_open(call.user, found.mailbox):
             raise Refusal(denied, "Access is denied. Check credentials and try again.")
         return found
@@ -104,8 +134,9 @@ class Exchange:
         return found
 
     def open(self, call: Call, item: Item) -> None:
-        """Raises Refusal ErrorAccessDenied where the user has no right to the item's mailbox."""
+        """Raises Refusal: ErrorAccessDenied where the user has no right to the item's mailbox, and by its state."""
         assert item.folder is not None
+        self._reached(item.folder.mailbox)
         if not self._may_open(call.user, item.folder.mailbox):
             raise Refusal("ErrorAccessDenied", "Access is denied. Check credentials and try again.")
 

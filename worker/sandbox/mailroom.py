@@ -113,8 +113,11 @@ class Mailroom:
                 told[what] = which
             elif what == "subscriptions":
                 told[what] = self._exchange.subscriptions.drop_all()
+            elif what == "tokens":
+                self._exchange.tokens.forget()
+                told[what] = which
             else:
-                raise ValueError(f"nothing to forget: {what}; there are sync_states and subscriptions")
+                raise ValueError(f"nothing to forget: {what}; there are sync_states, subscriptions and tokens")
         return in_json(told)
 
     def _item(self, item_id: str) -> Item:

@@ -1,7 +1,10 @@
 """How this sandbox behaves where Exchange servers differ, and its limits. All may be changed while it runs."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal, get_args
+
+Way = Literal["basic", "ntlm", "negotiate", "bearer"]
+WAYS: Final[tuple[Way, ...]] = get_args(Way)
 
 
 @dataclass(slots=True)
@@ -17,7 +20,44 @@ class Dwell:
 
 
 @dataclass(slots=True)
+class Autodiscover:
+    """What Autodiscover answers. Targets of redirects without a path keep path and query of the request."""
+
+    json: bool = True
+    soap: bool = True
+    pox: bool = True
+    """False for any of the three: HTTP 404."""
+    ews_url: str = ""
+    """What is told; by default the sandbox's own, as the client knows it."""
+    ews_urls: dict[str, str] = field(default_factory=dict)
+    """Likewise for single addresses, in lower case: mailboxes on other servers."""
+    grouping: str = "SANDBOX-1"
+    """GroupingInformation: mailboxes that share a server."""
+    redirect: Literal["no", "http", "url", "address"] = "no"
+    """http: HTTP 302. url: RedirectUrl in the answer, in JSON HTTP 302. address: RedirectAddr to anybody but the
+    target, in JSON none."""
+    redirect_to: str = ""
+    plain_redirect_to: str = ""
+    """Where a GET of `autodiscover.xml` is sent by HTTP 302, as domains do it over plain HTTP; HTTP 401 by default."""
+    knows_addresses: bool = True
+    """False: there is no such address, whichever is asked for."""
+
+
+@dataclass(slots=True)
 class Options:
+    sign_in: tuple[Way, ...] = WAYS
+    """The ways to sign in that are offered; others get HTTP 401."""
+    extended_protection: Literal["off", "allow", "require"] = "allow"
+    """What NTLM over TLS must say of its channel: nothing; nothing or what is right; what is right (on by default in
+    Exchange SE)."""
+    ews_enabled: bool = True
+    """False: HTTP 403 for everybody (the organisation's EwsEnabled)."""
+    ews_allowed_app_ids: tuple[str, ...] | None = None
+    """HTTP 403 for applications not among them (the organisation's EwsAllowedAppIDs); None for no such list."""
+    token_seconds: int = 3600
+    """How long an access token is valid."""
+    tokens_given: bool = True
+    """False: the token endpoint is not available (HTTP 503)."""
     max_request_bytes: int = 64 * 2**20
     """IIS' limit of an EWS request; beyond it, HTTP 413."""
     max_message_bytes: int = 35 * 2**20
@@ -30,6 +70,7 @@ class Options:
     """What becomes of an InternetMessageId the client sets: kept, refused with ErrorInvalidPropertySet, or kept on
     the draft and replaced by the server's own when the mail is sent."""
     dwell: Dwell = field(default_factory=Dwell)
+    autodiscover: Autodiscover = field(default_factory=Autodiscover)
     find_limit: int = 1000
     """Rows a page of FindItem holds at most, whatever was asked (EWSFindCountLimit)."""
     find_pause_seconds: float = 0.0

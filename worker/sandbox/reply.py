@@ -1,13 +1,26 @@
 """One HTTP answer as a value, and what the faults make of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Final, Literal
 
-from worker.sandbox.options import Options
+from multidict import CIMultiDict
+
+from worker.sandbox.options import Options, Way
 from worker.sandbox.soap import Answer, Fault, fault
 
 XML = "text/xml; charset=utf-8"
 HTML = "text/html; charset=utf-8"
+_CHALLENGES: Final[dict[Way, str]] = {
+    "basic": 'Basic realm="sandbox"',
+    "ntlm": "NTLM",
+    "negotiate": "Negotiate",
+    "bearer": (
+        'Bearer client_id="00000002-0000-0ff1-ce00-000000000000", '
+        'trusted_issuers="00000001-0000-0000-c000-000000000000@*", token_types="app_asserted_user_v1 '
+        'service_asserted_app_v1"'
+    ),
+}
 _PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><h1>Please sign in</h1></body></html>"
 
 
@@ -16,7 +29,7 @@ class Reply:
     status: int = 200
     body: Answer = b""
     content_type: str = XML
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     line: Literal["whole", "half", "cut"] = "whole"
     """How much of it goes onto the wire before the line is cut."""
 
@@ -25,8 +38,16 @@ def of_fault(error: Fault) -> Reply:
     return Reply(error.status, fault(error))
 
 
-def unauthorized() -> Reply:
-    return Reply(401, b"", HTML, {"WWW-Authenticate": 'Basic realm="sandbox"'})
+def unauthorized(options: Options, diagnostics: str = "") -> Reply:
+    """HTTP 401 with every way to sign in that is offered; `diagnostics` is what is wrong with the token."""
+    headers = CIMultiDict[str]()
+    for way, challenge in _CHALLENGES.items():
+        if way in options.sign_in:
+            wrong = ', error="invalid_token"' if diagnostics and way == "bearer" else ""
+            headers.add("WWW-Authenticate", challenge + wrong)
+    if diagnostics:
+        headers["x-ms-diagnostics"] = diagnostics
+    return Reply(401, b"", HTML, headers)
 
 
 def before_work(kind: str, options: Options) -> Reply | None:
@@ -44,7 +65,7 @@ def before_work(kind: str, options: Options) -> Reply | None:
         "cut": Reply(line="cut"),
         "html200": Reply(200, _PAGE, HTML),
         "html502": Reply(502, _PAGE.replace(b"Sign in", b"Bad gateway"), HTML),
-        "unauthorized": unauthorized(),
+        "unauthorized": unauthorized(options),
         "forbidden": Reply(403, b"", HTML, {"X-CasErrorCode": "SandboxOrdered"}),
     }
     return replies.get(kind)

@@ -16,7 +16,7 @@ class Unreadable(Exception):  # noqa: N818 - it becomes HTTP 400
 def read(exchange: Exchange, body: bytes, signed_in: User) -> Call:
     """Raises Unreadable, or Fault for XML that Exchange refuses and for impersonation that is not allowed."""
     try:
-        envelope = etree.fromstring(body, _PARSER)
+        envelope = etree.fromstring(body, PARSER)
     except etree.XMLSyntaxError as error:
         raise Fault("ErrorSchemaValidation", f"The request failed schema validation: {error.msg}") from None
     if b"<!DOCTYPE" in body[:200]:
@@ -28,19 +28,22 @@ def read(exchange: Exchange, body: bytes, signed_in: User) -> Call:
     if not str(operation.tag).startswith(f"{{{MESSAGES}}}"):
         raise Unreadable
     header = envelope.find(f"{{{SOAP}}}Header")
-    user = signed_in if header is None else _acting(exchange, header, signed_in)
+    user = _acting(exchange, header, signed_in)
     precision = "" if header is None else header.findtext(t("DateTimePrecision"))
     return Call(local(operation), operation, user, milliseconds=precision == "Milliseconds")
 
 
-def _acting(exchange: Exchange, header: Element, signed_in: User) -> User:
-    sid = header.find(f"{t('ExchangeImpersonation')}/{t('ConnectingSID')}")
+def _acting(exchange: Exchange, header: Element | None, signed_in: User) -> User:
+    sid = None if header is None else header.find(f"{t('ExchangeImpersonation')}/{t('ConnectingSID')}")
     if sid is None:
+        if signed_in.is_application:
+            text = "ExchangeImpersonation SOAP header must be present for this type of OAuth token."
+            raise Fault("ErrorInvalidExchangeImpersonationHeaderData", text)
         return signed_in
     named = {local(each): (each.text or "").strip() for each in sid}
     address = next((named[each] for each in _NAMES if each in named), "")
     user = exchange.directory.find(address) if address else None
-    if user is None:
+    if user is None or user.state in ("moved", "gone"):
         raise Fault("ErrorNonExistentMailbox", "The SMTP address has no mailbox associated with it.")
     if not signed_in.may(signed_in.impersonates, user.address):
         raise Fault(
@@ -50,7 +53,7 @@ def _acting(exchange: Exchange, header: Element, signed_in: User) -> User:
 
 
 # huge_tree: an attachment is one text node, and the size of requests is bounded before.
-_PARSER: Final = etree.XMLParser(
+PARSER: Final = etree.XMLParser(
     resolve_entities=False, no_network=True, huge_tree=True, remove_comments=True, remove_pis=True
 )
 _NAMES: Final = ("PrimarySmtpAddress", "SmtpAddress", "PrincipalName")

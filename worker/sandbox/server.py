@@ -1,7 +1,5 @@
 """The sandbox on a port: EWS at `/EWS/Exchange.asmx`, and beside it, for loopback only, what the witness knows."""
 
-import base64
-import binascii
 import contextlib
 import itertools
 import ssl
@@ -11,9 +9,13 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from aiohttp import web
+from multidict import CIMultiDict
 
+from worker.sandbox import certificate
 from worker.sandbox import reply as replies
 from worker.sandbox import request as requests
+from worker.sandbox.accounts import Accounts
+from worker.sandbox.autodiscover import Autodiscover
 from worker.sandbox.directory import User
 from worker.sandbox.exchange import Call, Exchange
 from worker.sandbox.faults import KINDS
@@ -23,7 +25,9 @@ from worker.sandbox.operations.table import OPERATIONS
 from worker.sandbox.recording import Recording
 from worker.sandbox.reply import Reply
 from worker.sandbox.sent_mail import SentMail
+from worker.sandbox.sign_in import SignIn
 from worker.sandbox.soap import Fault, Refusal
+from worker.sandbox.token_endpoint import TokenEndpoint
 from worker.sandbox.witness import Witness, statistics
 
 PATH: Final = "/EWS/Exchange.asmx"
@@ -48,6 +52,7 @@ class Sandbox:
         self.gates = Gates()
         self.host, self.port = host, port
         self._tls = tls
+        self._sign_in = SignIn(self.exchange.directory, self.exchange.options, self.exchange.tokens)
         self._recording = Recording(record_to) if record_to is not None else None
         self._numbers = itertools.count(1)
         self._runner: web.AppRunner | None = None
@@ -60,6 +65,11 @@ class Sandbox:
     @property
     def witness_url(self) -> str:
         return self._origin + "/sandbox"
+
+    @property
+    def authority(self) -> str:
+        """Where tokens come from; the tenant follows after a slash."""
+        return self._origin
 
     @property
     def _origin(self) -> str:
@@ -78,10 +88,15 @@ class Sandbox:
 
     async def start(self) -> None:
         """Listen. Port 0 takes a free one; `port` then says which. Raises OSError."""
+        if self._tls is not None:
+            self._sign_in.bindings = certificate.bindings(self._tls)
         application = web.Application(client_max_size=self.exchange.options.max_request_bytes)
         application.router.add_post(PATH, self._serve)
         application.router.add_routes(Witness(self.exchange).routes())
         application.router.add_routes(Mailroom(self.exchange).routes())
+        application.router.add_routes(Accounts(self.exchange).routes())
+        application.router.add_routes(Autodiscover(self.exchange, self._sign_in).routes())
+        application.router.add_routes(TokenEndpoint(self.exchange).routes())
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.host, self.port, ssl_context=self._tls, backlog=1024)
@@ -107,30 +122,22 @@ class Sandbox:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         number = next(self._numbers)
-        user = self._signed_in(request)
-        if user is None:
-            self.exchange.requests["401"] += 1
-            return await self._write(request, replies.unauthorized(), number)
+        user = await self._sign_in.who(request)
+        if isinstance(user, Reply):
+            self.exchange.requests[str(user.status)] += 1
+            return await self._write(request, user, number)
         body = await request.read()  # aiohttp answers 413 beyond client_max_size, as IIS does
         reply = await self._answer(body, user)
         if self._recording is not None:
             self._recording.write(number, body, reply)
         return await self._write(request, reply, number)
 
-    def _signed_in(self, request: web.Request) -> User | None:
-        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
-        if scheme.casefold() != "basic":
-            return None
-        try:
-            username, _, password = base64.b64decode(credentials, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            return None
-        return self.exchange.directory.sign_in(username, password)
-
     async def _answer(self, body: bytes, user: User) -> Reply:
         try:
             call = requests.read(self.exchange, body, user)
             self.exchange.requests[call.operation] += 1
+            if self.exchange.is_shut(user, call):
+                return Reply(403, b"", replies.HTML)
             return await self._perform(call)
         except requests.Unreadable:
             return Reply(400)
@@ -160,7 +167,9 @@ class Sandbox:
         return reply
 
     async def _write(self, request: web.Request, reply: Reply, number: int) -> web.StreamResponse:
-        headers = {**reply.headers, "request-id": f"00000000-0000-4000-8000-{number:012x}", "X-FEServer": "SANDBOX"}
+        headers = CIMultiDict(reply.headers)
+        headers["request-id"] = f"00000000-0000-4000-8000-{number:012x}"
+        headers["X-FEServer"] = "SANDBOX"
         if "client-request-id" in request.headers:
             headers["client-request-id"] = request.headers["client-request-id"]
         headers["Content-Type"] = reply.content_type

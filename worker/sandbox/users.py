@@ -4,31 +4,38 @@ import json
 import tomllib
 from pathlib import Path
 from typing import Any, Final
+from uuid import NAMESPACE_DNS, uuid5
 
-from worker.sandbox.directory import ALL, RIGHTS, Directory, User
+from worker.sandbox import application_file
+from worker.sandbox.application import Application
+from worker.sandbox.directory import ALL, RIGHTS, STATES, Directory, User
 from worker.settings import ConfigurationError
 
 USER_PASSWORD: Final = "sandbox"  # noqa: S105 - it guards nothing
 MOST_READ: Final = 100
 """Mailboxes that the printed profiles read at most."""
-_KEYS: Final = frozenset({"address", "password", "name", "has_mailbox", *RIGHTS})
+_KEYS: Final = frozenset({"address", "password", "name", "has_mailbox", "state", *RIGHTS})
 
 
 def invented(domain: str, count: int | None, password: str = USER_PASSWORD) -> Directory:
-    """Service accounts for every way of sending, and users: `user1` to `userN`, or without a count any address of the
-    domain, each from its first use on.
+    """Service accounts for every way of sending, an application that may act for all, and users: `user1` to `userN`, or
+    without a count any address of the domain, each from its first use on.
     """
     directory = Directory(() if count is not None else (domain,), password)
     directory.add(User(f"router@{domain}", f"{password}-router", "Router", impersonates={ALL}))
     directory.add(User(f"delegate@{domain}", f"{password}-delegate", "Delegate", full_access={ALL}, send_as={ALL}))
     directory.add(User(f"behalf@{domain}", f"{password}-behalf", "Behalf", full_access={ALL}, send_on_behalf={ALL}))
+    client_id = str(uuid5(NAMESPACE_DNS, f"mailrouter.{domain}"))
+    directory.register(Application(domain, client_id, f"{password}-application"))
     for number in range(1, (count or 0) + 1):
         directory.add(User(f"user{number}@{domain}", password, f"User {number}"))
     return directory
 
 
 def from_file(path: Path) -> Directory:
-    """Users from TOML (`[[user]]` tables) or JSON (`{"user": [...]}`). Raises ConfigurationError naming each fault."""
+    """Users from TOML (`[[user]]` tables, `[[application]]` tables) or JSON (`{"user": [...]}`). Raises
+    ConfigurationError naming each fault.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         data: Any = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
@@ -48,6 +55,15 @@ def from_file(path: Path) -> Directory:
         else:
             rights = {right: {each.casefold() for each in table.get(right, ())} for right in RIGHTS}
             directory.add(User(**{**table, **rights}))
+    applications = data.get("application", [])
+    if not isinstance(applications, list):
+        faults.append(f"{path}: applications: write one [[application]] table for each")
+        applications = []
+    for number, table in enumerate(applications, 1):
+        try:
+            directory.register(application_file.read(table, path.parent))
+        except ValueError as error:
+            faults.append(f"{path}: [[application]] {number}: {error}")
     if faults:
         raise ConfigurationError(*faults)
     return directory
@@ -56,14 +72,19 @@ def from_file(path: Path) -> Directory:
 def _fault(table: object) -> str:
     if not isinstance(table, dict):
         return "must be a table"
-    unknown = table.keys() - _KEYS
-    if unknown:
+    if unknown := table.keys() - _KEYS:
         return f"{min(unknown)}: unknown key; {', '.join(sorted(_KEYS))} are known"
+    return _wrong_value(table)
+
+
+def _wrong_value(table: dict[str, Any]) -> str:
     for key in ("address", "password"):
         if not isinstance(table.get(key), str) or not table[key]:
             return f"{key}: is missing, or no text"
     if "@" not in table["address"]:
         return "address: is no mail address"
+    if table.get("state", "ok") not in STATES:
+        return f"state: {table['state']}: no such state; there are {', '.join(STATES)}"
     for right in RIGHTS:
         mailboxes = table.get(right, [])
         if not isinstance(mailboxes, list) or not all(isinstance(each, str) for each in mailboxes):
@@ -77,9 +98,18 @@ def described(directory: Directory) -> list[dict[str, Any]]:
         {
             "address": user.address,
             "password": user.password,
+            **({"state": user.state} if user.state != "ok" else {}),
             **{right: sorted(getattr(user, right)) for right in RIGHTS if getattr(user, right)},
         }
         for user in directory.users.values()
+    ]
+
+
+def applications_described(directory: Directory) -> list[dict[str, str]]:
+    """Likewise the applications, with their secrets."""
+    return [
+        {"tenant": each.tenant, "client_id": each.client_id, "client_secret": each.client_secret}
+        for each in directory.applications.values()
     ]
 
 

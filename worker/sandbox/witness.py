@@ -2,15 +2,15 @@
 
 import dataclasses
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from aiohttp import web
 
-from worker.sandbox.directory import RIGHTS
 from worker.sandbox.exchange import Exchange
 from worker.sandbox.faults import Order
 from worker.sandbox.guarded import guarded, in_json, in_lines
-from worker.sandbox.options import Dwell
+from worker.sandbox.options import WAYS, Autodiscover, Dwell, Options, Way
 from worker.sandbox.sent_mail import SentMail
 
 
@@ -47,7 +47,6 @@ class Witness:
             web.post("/sandbox/faults", guarded(self._order)),
             web.delete("/sandbox/faults", guarded(self._clear)),
             web.post("/sandbox/options", guarded(self._options)),
-            web.post("/sandbox/rights", guarded(self._rights)),
             web.post("/sandbox/release", guarded(self._release)),
         ]
 
@@ -77,25 +76,49 @@ class Witness:
         return in_json({"orders": 0, "rates": {}})
 
     async def _options(self, request: web.Request) -> web.Response:
-        """The fields of `Options` to change; `dwell` as an object of its own."""
+        """The fields of `Options` to change; `dwell` and `autodiscover` as objects of their own, each as a whole."""
         options = self._exchange.options
-        for name, value in (await request.json()).items():
+        _check(Options, asked := await request.json())
+        for name, value in asked.items():
             if name not in {each.name for each in dataclasses.fields(options)}:
                 raise ValueError(f"no such option: {name}")
-            setattr(options, name, Dwell(**value) if name == "dwell" else value)
+            setattr(options, name, _READ.get(name, _as_it_is)(value))
         return in_json(dataclasses.asdict(options))
-
-    async def _rights(self, request: web.Request) -> web.Response:
-        """`{"user": "a@contoso.example", "send_as": ["*"]}`: replaces the rights that are named."""
-        asked = await request.json()
-        user = self._exchange.directory.find(asked.pop("user"))
-        if user is None:
-            raise ValueError("no such user")
-        for right, mailboxes in asked.items():
-            if right not in RIGHTS:
-                raise ValueError(f"no such right: {right}")
-            setattr(user, right, {each.casefold() for each in mailboxes})
-        return in_json({"user": user.address})
 
     async def _release(self, _request: web.Request) -> web.Response:
         return in_json({"released": self._exchange.departures.release()})
+
+
+def _check(kind: type, values: dict[str, Any]) -> None:
+    """Raises ValueError for a word that is none of an option's."""
+    for name, hint in get_type_hints(kind).items():
+        if name in values and get_origin(hint) is Literal and values[name] not in get_args(hint):
+            raise ValueError(f"{name}: {values[name]}: must be one of {', '.join(map(str, get_args(hint)))}")
+
+
+def _object(kind: type) -> Callable[[dict[str, Any]], object]:
+    def read(values: dict[str, Any]) -> object:
+        _check(kind, values)
+        return kind(**values)
+
+    return read
+
+
+def _as_it_is(value: object) -> object:
+    return value
+
+
+def _ways(value: list[str]) -> tuple[Way, ...]:
+    """Raises ValueError."""
+    if unknown := set(value) - set(WAYS):
+        raise ValueError(f"no such way to sign in: {min(unknown)}; there are {', '.join(WAYS)}")
+    return tuple(each for each in WAYS if each in value)
+
+
+_READ: Final[dict[str, Callable[[Any], object]]] = {
+    "dwell": _object(Dwell),
+    "autodiscover": _object(Autodiscover),
+    "sign_in": _ways,
+    "ews_allowed_app_ids": lambda value: None if value is None else tuple(value),
+}
+"""Options that are more than one value."""

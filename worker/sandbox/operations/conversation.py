@@ -19,7 +19,7 @@ async def _handle(exchange: Exchange, call: Call) -> bytes:
     def act(asked: Element) -> str:
         conversation_id = asked.find(t("ConversationId"))
         told = "" if conversation_id is None else conversation_id.get("Id") or ""
-        mailbox = exchange.mailbox(call.user.address)
+        mailbox = exchange.own_mailbox(call)
         passed_by = {exchange.folder(call, folder).id for folder in ([] if ignored is None else ignored)}
         items = mailbox.conversations.items(conversation_of(told))
         if not items:

@@ -53,14 +53,14 @@ def _create(exchange: Exchange, call: Call, item: Item, disposition: str, saved:
         raise Refusal("ErrorInvalidPropertySet", "Set action is invalid for property message:InternetMessageId.")
     exchange.refuse_if_ordered("CreateItem", item, call.user.key)
     if disposition == "SendOnly":
-        submit_unsaved(exchange, call.user, item, exchange.mailbox(call.user.address))
+        submit_unsaved(exchange, call.user, item, exchange.own_mailbox(call))
         return ""
     folder = exchange.target_folder(call, saved)
     if disposition == "SendAndSaveCopy":
-        folder = folder or exchange.mailbox(call.user.address).folders["sentitems"]
+        folder = folder or exchange.own_mailbox(call).folders["sentitems"]
         _send(exchange, call, item, folder)
         return ""
-    folder = folder or exchange.mailbox(call.user.address).folders["drafts"]
+    folder = folder or exchange.own_mailbox(call).folders["drafts"]
     _add(exchange, item, folder)
     exchange.deny_if_ordered("CreateItem", item)
     attachments = "".join(
@@ -71,9 +71,7 @@ def _create(exchange: Exchange, call: Call, item: Item, disposition: str, saved:
 
 
 def _add(exchange: Exchange, item: Item, folder: Folder) -> None:
-    limit = exchange.options.max_mailbox_bytes
-    if limit is not None and folder.mailbox.used_bytes + item.size > limit:
-        raise Refusal("ErrorQuotaExceeded", "The message store has reached its maximum size.")
+    exchange.refuse_if_full(folder.mailbox, item.size)
     item.attachments = exchange.store.named(item.attachments)
     exchange.store.add(item, folder)
 

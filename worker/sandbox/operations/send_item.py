@@ -35,7 +35,7 @@ async def _handle(exchange: Exchange, call: Call) -> bytes:
 
 def _save_to(exchange: Exchange, call: Call, target: Element | None) -> Folder:
     named = exchange.target_folder(call, target)
-    return named or exchange.mailbox(call.user.address).folders["sentitems"]
+    return named or exchange.own_mailbox(call).folders["sentitems"]
 
 
 def _send(exchange: Exchange, call: Call, item_id: Element, save_to: Folder | None) -> None:

@@ -35,7 +35,7 @@ async def _subscribe(exchange: Exchange, call: Call) -> bytes:
 def _folders(exchange: Exchange, call: Call, ids: list[Element]) -> list[Folder]:
     """Those that are named; all of the mailbox where none is."""
     if not ids:
-        return list(exchange.mailbox(call.user.address).folders.values())
+        return list(exchange.own_mailbox(call).folders.values())
     folders = [exchange.folder(call, each) for each in ids]
     if len({each.mailbox.address for each in folders}) > 1:
         raise Refusal("ErrorInvalidSubscriptionRequest", "A subscription is for one mailbox.")

@@ -58,7 +58,7 @@ def _change(exchange: Exchange, call: Call, change: Element, resolution: str, di
     exchange.store.touch(item, read_flag_only=all(_path(each) == "message:IsRead" for each in updates))
     if disposition != "SaveOnly":
         folder = exchange.target_folder(call, call.element.find(m("SavedItemFolderId")))
-        save_to = folder or exchange.mailbox(call.user.address).folders["sentitems"]
+        save_to = folder or exchange.own_mailbox(call).folders["sentitems"]
         submit(exchange, call.user, item, save_to if disposition == "SendAndSaveCopy" else None)
         return "<m:Items/><m:ConflictResults><t:Count>0</t:Count></m:ConflictResults>"
     exchange.deny_if_ordered("UpdateItem", item)

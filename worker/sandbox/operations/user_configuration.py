@@ -32,14 +32,14 @@ def _create(exchange: Exchange, call: Call, folder: Folder, name: str) -> str:
     if name.casefold() in folder.configurations:
         raise Refusal("ErrorItemSave", "The object already exists.")
     given = _given(call)
-    _check_quota(exchange, folder, given)
+    exchange.refuse_if_full(folder.mailbox, sum(map(len, given.values())))
     _set(exchange, folder, exchange.store.configuration(folder, name), given)
     return ""
 
 
 def _update(exchange: Exchange, call: Call, folder: Folder, name: str) -> str:
     found, given = _found(folder, name), _given(call)
-    _check_quota(exchange, folder, given)
+    exchange.refuse_if_full(folder.mailbox, sum(map(len, given.values())))
     _set(exchange, folder, found, given)
     return ""
 
@@ -114,12 +114,6 @@ def _decoded(element: Element) -> bytes:
         return base64.b64decode("".join((element.text or "").split()), validate=True)
     except binascii.Error:
         raise Fault("ErrorSchemaValidation", f"The request failed schema validation: {local(element)}.") from None
-
-
-def _check_quota(exchange: Exchange, folder: Folder, given: dict[str, str | bytes]) -> None:
-    limit = exchange.options.max_mailbox_bytes
-    if limit is not None and folder.mailbox.used_bytes + sum(map(len, given.values())) > limit:
-        raise Refusal("ErrorQuotaExceeded", "The message store has reached its maximum size.")
 
 
 def _set(exchange: Exchange, folder: Folder, configuration: Configuration, given: dict[str, str | bytes]) -> None:
