@@ -17,10 +17,13 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from aiohttp.abc import AbstractResolver
 
+from worker import __version__
 from worker.clock import Clock
 from worker.ews.upload import Upload
 from worker.mail.incoming import Sink
 from worker.profiles.model import is_loopback
+
+USER_AGENT: Final = f"crm-mail-router/{__version__}"
 
 MAX_ANSWER_BYTES: Final = 16 * 2**20
 _CHUNK_BYTES: Final = 256 * 2**10

@@ -21,7 +21,7 @@ _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _PROTOCOLS: Final = ("EXPR", "EXHTTP", "EXCH", "WEB")
 """Those POX tells of, the one for clients outside first."""
 _ENDPOINT_URLS: Final = ("EwsUrl", "ASUrl")
-_UNKNOWN_USER: Final = "Check the address, and that its mailbox is on this Exchange: Get-Mailbox <address>."
+_UNKNOWN_USER: Final = "Check the address, and that its mailbox is on this Exchange: Get-Mailbox <mailbox>."
 _ACCOUNT: Final = (
     "Check user name and password of the profile or mailbox entry, and that the account may sign in there; or give "
     "location in place of autodiscover."

@@ -20,8 +20,7 @@ from worker.ews.autodiscover.search import Search
 from worker.ews.autodiscover.services import AskServices, ask_services
 from worker.ews.autodiscover.steps import Findings, Result
 from worker.ews.endpoint import Account, OAuthSignIn
-from worker.ews.exchange import USER_AGENT
-from worker.ews.transport import Answer, NoAnswer, Wire
+from worker.ews.transport import USER_AGENT, Answer, NoAnswer, Wire
 from worker.settings import ConfigurationError
 
 MOST_BYTES: Final = 2**20
