@@ -21,10 +21,9 @@ from worker import __version__, metrics, retry
 from worker.cli import group, run
 from worker.events.decode import SendRequest, decode
 from worker.ews.codes import TABLE
-from worker.ews.exchange import USER_AGENT
 from worker.ews.http_status import of_status
 from worker.ews.operations.create_item import TRACE_HEADER
-from worker.ews.transport import Answer, NoAnswer
+from worker.ews.transport import USER_AGENT, Answer, NoAnswer
 from worker.ews.trouble import Trail
 from worker.mail.stamp import PROPERTY_NAME, PROPERTY_SET
 from worker.profiles.loader import parse
