@@ -67,6 +67,17 @@ class Endpoint:
         return urlsplit(self.url).netloc.rpartition("@")[2] or "Autodiscover"
 
     @property
+    def way(self) -> str:
+        """How the account signs in, as HTTP calls it."""
+        match self.sign_in:
+            case BasicSignIn():
+                return "basic"
+            case NtlmSignIn():
+                return "ntlm"
+            case OAuthSignIn():
+                return "bearer"
+
+    @property
     def guards_secrets(self) -> bool:
         """Whether a password may be sent there as it is: over TLS, or without leaving this machine."""
         parts = urlsplit(self.url)

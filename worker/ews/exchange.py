@@ -12,13 +12,14 @@ from worker.clock import Clock
 from worker.ews import remedies
 from worker.ews.affinity import Affinity
 from worker.ews.answer import UNREADABLE, ResponseMessage, read, trail_of
-from worker.ews.auth import SignIn, sign_in
+from worker.ews.auth import Greeting, NeedsToken, SignIn, sign_in
 from worker.ews.autodiscover.locator import Locator
 from worker.ews.autodiscover.lookup import Lookup
 from worker.ews.autodiscover.steps import Findings
 from worker.ews.codes import BUSY, Disposition, Verdict, judged, verdict_on
-from worker.ews.endpoint import Endpoint
+from worker.ews.endpoint import Endpoint, NtlmSignIn, OAuthSignIn
 from worker.ews.moved import may_have_moved
+from worker.ews.oauth import Tokens
 from worker.ews.template import Filled
 from worker.ews.transport import USER_AGENT, Answer, NoAnswer, Wire
 from worker.ews.trouble import Trail, Trouble, Unfit
@@ -34,6 +35,9 @@ _LOST: Final = Verdict(Disposition.LOOK, Scope.MESSAGE, remedies.NO_ANSWER)
 _NOT_REACHED: Final = {
     "unreachable": remedies.UNREACHABLE,
     "certificate": remedies.CERTIFICATE,
+    "certificate-untrusted": remedies.UNTRUSTED,
+    "certificate-name": remedies.WRONG_NAME,
+    "certificate-expired": remedies.EXPIRED_CERTIFICATE,
     "proxy": remedies.PROXY,
 }
 
@@ -93,7 +97,10 @@ class Exchange:
         self._observe = observe
         self._clock = clock
         self._sign_in: SignIn = sign_in(endpoint.sign_in)
-        self._wires = Wires(lambda url: Wire(url, endpoint.ca_file, endpoint.timeout_seconds, clock, resolver=resolver))
+        account = endpoint.sign_in
+        self._tokens = Tokens(account, endpoint.ca_file, clock) if isinstance(account, OAuthSignIn) else None
+        self._wires = Wires(self._connect, bound=isinstance(account, NtlmSignIn))
+        self._resolver = resolver
         finder = lookup or Lookup(clock, resolver=resolver)
         self._locator = Locator(
             lambda address: finder.find(address, endpoint.sign_in, self._sign_in, endpoint.ca_file), clock
@@ -176,6 +183,7 @@ class Exchange:
             str(uuid4()),  # a name to find the request by in logs; nothing is decided by it
             own_credentials=endpoint.own_credentials,
             shared_mailbox=endpoint.shared_mailbox,
+            way=endpoint.way,
         )
 
     async def _asked(self, ask: _Ask, endpoint: Endpoint, request: Request, trail: Trail) -> Answer | Trouble:
@@ -188,19 +196,47 @@ class Exchange:
             except OSError as error:
                 return trail.trouble("ca-file", _CA_FILE, f"the CA file cannot be used: {error}")
             try:
-                headers = request.headers(trail)
-                flow = self._sign_in.flow()
-                signed = next(flow)
-                while True:
-                    answer = await ask(wire, {**headers, **signed})
-                    if isinstance(answer, NoAnswer):
-                        return _unanswered(answer, trail)
-                    try:
-                        signed = flow.send(answer)
-                    except StopIteration:
-                        return answer
+                return await self._signed(wire, ask, request, trail)
             except ConfigurationError as error:
                 return trail.trouble("secret-missing", _SECRET, str(error))
+
+    async def _signed(self, wire: Wire, ask: _Ask, request: Request, trail: Trail) -> Answer | Trouble:
+        headers = request.headers(trail)
+        flow = self._sign_in.flow(wire.connection)
+        step = next(flow)
+        given: Answer | NoAnswer | str | Trouble
+        while True:
+            match step:
+                case NeedsToken(refused):
+                    given = await self._token(trail, refused)
+                case Greeting(signed):
+                    given = await wire.post({**headers, **signed}, [])
+                case _ as signed:
+                    given = await ask(wire, {**headers, **signed})
+            if isinstance(given, Trouble):
+                return given
+            if isinstance(given, NoAnswer):
+                return _unanswered(given, trail, greeting=isinstance(step, Greeting))
+            try:
+                step = flow.send(given)
+            except StopIteration:
+                assert isinstance(given, Answer), "a flow ends with an answer"
+                return given
+
+    async def _token(self, trail: Trail, refused: str) -> str | Trouble:
+        assert self._tokens is not None
+        return await self._tokens.get(trail, refused)
+
+    def _connect(self, url: str, connections: int) -> Wire:
+        endpoint = self.endpoint
+        return Wire(
+            url,
+            endpoint.ca_file,
+            endpoint.timeout_seconds,
+            self._clock,
+            connections=connections,
+            resolver=self._resolver,
+        )
 
 
 def whole(
@@ -212,7 +248,11 @@ def whole(
     return trail.trouble("answer-incomplete", UNREADABLE, f"{len(got)} answers to {expected} questions")
 
 
-def _unanswered(answer: NoAnswer, trail: Trail) -> Trouble:
+def _unanswered(answer: NoAnswer, trail: Trail, *, greeting: bool) -> Trouble:
+    """A greeting asked for nothing, so nothing can have been done."""
+    if answer.sent and greeting:
+        verdict = judged(Disposition.PAUSE, Scope.SERVER, remedies.UNREACHABLE)
+        return trail.trouble("unreachable", verdict, f"no answer to a greeting: {answer.text}")
     if answer.sent:
         return trail.trouble(f"no-answer-{answer.kind}", _LOST, f"no whole answer: {answer.text}")
     remedy = _NOT_REACHED.get(answer.kind, remedies.UNREACHABLE)

@@ -12,11 +12,11 @@ def url(number: int) -> str:
 async def test_a_url_has_one_wire_and_idle_ones_are_bounded() -> None:
     made: list[str] = []
 
-    def make(to: str) -> Wire:
+    def make(to: str, connections: int) -> Wire:
         made.append(to)
         return Wire(to, None, 5, SystemClock())
 
-    wires = Wires(make)
+    wires = Wires(make, bound=False)
     async with wires.to(url(0)) as held:
         for number in range(1, MOST_IDLE + 3):
             async with wires.to(url(number)):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from aiohttp.abc import AbstractResolver
 
 from worker.clock import Clock
-from worker.ews.auth import SignIn
+from worker.ews.auth import Greeting, NeedsToken, SignIn
 from worker.ews.autodiscover.answers import Failure, Reply
 from worker.ews.autodiscover.entitled import Entitled
 from worker.ews.autodiscover.questions import Question
@@ -25,6 +25,8 @@ from worker.settings import ConfigurationError
 
 MOST_BYTES: Final = 2**20
 
+# Unpacked, a small answer could become a very large one.
+_AS_IT_IS: Final = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
 _QUESTION_SECONDS: Final = 10.0
 _WHOLE_SECONDS: Final = 60.0
 
@@ -58,7 +60,7 @@ class Lookup:
         """
         online = urlsplit(account.scope).hostname or "" if isinstance(account, OAuthSignIn) else ""
         entitled = Entitled(self._hosts | {online} if online else self._hosts)
-        search = Search(address, entitled, online=online, anonymous=sign_in is None)
+        search = Search(address, entitled, online=online, denied=_denied(account))
         questions = search.questions()
         try:
             async with asyncio.timeout(self._whole_seconds):
@@ -83,6 +85,7 @@ class Lookup:
                 self._clock,
                 resolver=self._resolver,
                 most_bytes=MOST_BYTES,
+                connections=1,
             )
         except OSError as error:
             text = f"the CA file cannot be used: {error}"
@@ -91,25 +94,43 @@ class Lookup:
             answer = await self._send(wire, question, {})
             if sign_in is None or not question.signs_in or isinstance(answer, NoAnswer) or answer.status != 401:  # noqa: PLR2004 - HTTP's "Unauthorized"
                 return answer
-            return await self._signed_in(wire, question, sign_in)
+            return await self._signed_in(wire, question, sign_in, answer)
         except ConfigurationError as error:
             return Failure(Result.DENIED, str(error), "Put the secret where the profile's reference points.")
         finally:
             await wire.close()
 
-    async def _signed_in(self, wire: Wire, question: Question, sign_in: SignIn) -> Answer | NoAnswer:
-        flow = sign_in.flow()
-        signed = next(flow)
-        while True:
-            answer = await self._send(wire, question, signed)
+    async def _signed_in(self, wire: Wire, question: Question, sign_in: SignIn, refused: Answer) -> Answer | NoAnswer:
+        """An application's token is for EWS, not for this: then the refusal stands."""
+        flow = sign_in.flow(wire.connection)
+        step = next(flow)
+        while not isinstance(step, NeedsToken):
+            if isinstance(step, Greeting):
+                answer = await wire.post({**_AS_IT_IS, **question.headers, **step.headers}, [])
+            else:
+                answer = await self._send(wire, question, step)
             if isinstance(answer, NoAnswer):
                 return answer
             try:
-                signed = flow.send(answer)
+                step = flow.send(answer)
             except StopIteration:
                 return answer
+        return refused
 
     async def _send(self, wire: Wire, question: Question, signed: Mapping[str, str]) -> Answer | NoAnswer:
-        # Unpacked, a small answer could become a very large one.
-        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **question.headers, **signed}
+        headers = {**_AS_IT_IS, **question.headers, **signed}
         return await (wire.post(headers, [question.body]) if question.body else wire.get(headers))
+
+
+def _denied(account: Account | None) -> str:
+    """What to do where this account is not let in."""
+    match account:
+        case None:
+            return "Name a profile (--profile): this server tells nobody who does not sign in."
+        case OAuthSignIn():
+            return "An application signs in to EWS only: give the profile location in place of autodiscover."
+        case _:
+            return (
+                "Check user name and password of the profile or mailbox entry, and that the account may sign in there; "
+                "or give the profile location in place of autodiscover."
+            )

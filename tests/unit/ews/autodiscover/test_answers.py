@@ -26,8 +26,8 @@ THIEF = (
 )
 
 
-def reading(method: Method, reply: Reply, *, anonymous: bool = False) -> Reading:
-    return read(QUESTIONS[method], reply, anonymous=anonymous)
+def reading(method: Method, reply: Reply) -> Reading:
+    return read(QUESTIONS[method], reply, "Sign in.")
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,7 @@ def test_what_leads_on(method: Method, reply: Reply, expected: Reading) -> None:
         ("soap", NoAnswer("proxy", sent=False, text="proxy"), Result.UNREACHABLE, "proxy"),
         ("soap", NoAnswer("cut", sent=True, text="cut"), Result.UNREACHABLE, "cut"),
         ("soap", NoAnswer("certificate", sent=False, text="expired"), Result.CERTIFICATE, "expired"),
+        ("soap", NoAnswer("certificate-name", sent=False, text="not for it"), Result.CERTIFICATE, "not for it"),
         ("soap", NoAnswer("timeout", sent=True, text=""), Result.TIMEOUT, "no answer in time"),
         ("soap", NoAnswer("too-large", sent=True, text="too large"), Result.UNREADABLE, "too large"),
     ],
@@ -104,17 +105,17 @@ def test_what_goes_wrong(method: Method, reply: Reply, result: Result, text: str
     assert text in failure.text
 
 
-def test_who_did_not_sign_in_is_told_that_it_takes_a_profile() -> None:
-    denied = reading("soap", answer(401), anonymous=True)
+def test_who_is_not_let_in_is_told_what_to_do() -> None:
+    denied = reading("soap", answer(401))
     assert isinstance(denied, Failure)
-    assert "--profile" in denied.remedy
+    assert denied.remedy == "Sign in."
 
 
 @given(body=st.binary(max_size=200), status=st.sampled_from([200, 302, 400, 401, 500]))
 def test_no_answer_makes_reading_fail(body: bytes, status: int) -> None:
     for method, question in QUESTIONS.items():
         if method != "srv":
-            read(question, answer(status, body, Location=body.decode("latin-1")), anonymous=False)
+            read(question, answer(status, body, Location=body.decode("latin-1")), "")
 
 
 def test_requests_hold_an_address_as_text() -> None:

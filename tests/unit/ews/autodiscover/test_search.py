@@ -281,5 +281,7 @@ def test_the_telling_step_is_the_one_a_person_can_act_on() -> None:
     unknown = World({at(OWN, "soap"): answer(401), at(OWN, "pox"): answer(200, soap(user("InvalidUser")))}, MISSING)
     assert unknown.search().telling.result is Result.DENIED
 
-    certificate = World({at(SUB, "json"): NoAnswer("certificate", sent=False, text="expired")}, MISSING).search()
+    certificate = World(
+        {at(SUB, "json"): NoAnswer("certificate-expired", sent=False, text="expired")}, MISSING
+    ).search()
     assert certificate.telling.text == "expired"
