@@ -273,6 +273,8 @@ def endpoint(directory: Directory, mailbox: WorkingMailbox, settings: Settings) 
         shared_mailbox=profile.sends_from_account,
         ca_file=str(profile.ca_file) if profile.ca_file else None,
         timeout_seconds=settings.ews_timeout_seconds,
+        online=profile.server == "exchange-online",
+        on_behalf=profile.access == "delegate" and profile.sends_from_account,
     )
 
 

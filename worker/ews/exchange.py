@@ -87,7 +87,7 @@ class Exchange:
         self, operation: str, mailbox: str, body: Filled, expected: int, affinity: Affinity | None = None
     ) -> tuple[ResponseMessage, ...] | Trouble:
         """One request, and the response messages of its answer: one for each of `expected` things asked for."""
-        trail, request = self._trail(), Request(operation, mailbox, body, affinity)
+        trail, request = self._trail(mailbox), Request(operation, mailbox, body, affinity)
         began = self._clock.monotonic()
         answer = await self._asked(lambda wire, headers: wire.post(headers, body), request, trail)
         if isinstance(answer, Trouble):
@@ -105,7 +105,7 @@ class Exchange:
         """One request whose answer goes into `sink` while it comes, as `Wire.pour` has it; `conclude` says at the end
         what it was. What the sink raises comes out here, unless it is `Unfit`. Counted is the time until it begins.
         """
-        trail, clock = self._trail(), self._clock
+        trail, clock = self._trail(request.mailbox), self._clock
         began = clock.monotonic()
         answered: list[float] = []
         result = "no-answer"
@@ -137,13 +137,14 @@ class Exchange:
             await self._wire.close()
             self._wire = None
 
-    def _trail(self) -> Trail:
+    def _trail(self, mailbox: str) -> Trail:
         endpoint = self.endpoint
         return Trail(
             endpoint.server,
             str(uuid4()),  # a name to find the request by in logs; nothing is decided by it
             own_credentials=endpoint.own_credentials,
             shared_mailbox=endpoint.shared_mailbox,
+            parties=endpoint.parties(mailbox),
         )
 
     async def _asked(self, ask: _Ask, request: Request, trail: Trail) -> Answer | Trouble:

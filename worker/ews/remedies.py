@@ -1,4 +1,7 @@
-"""What to do about it: one text per cause, for the operator or the Exchange administrator who reads a reason."""
+"""What to do about it: one text per cause, for the operator or the Exchange administrator who reads a reason.
+
+Names in angle brackets are filled in, as far as they are known (`worker/ews/parties.py`).
+"""
 
 from typing import Final
 
@@ -20,23 +23,38 @@ BLOCKED: Final = "The content was blocked by a virus scanner or a policy: check 
 REFUSED: Final = "Exchange refuses something in this e-mail: see the message, correct it in the CRM, send a new e-mail."
 
 SEND_AS: Final = (
-    "Grant the router's account the right to send as the sender. Exchange Online: Add-RecipientPermission <sender> "
-    "-AccessRights SendAs -Trustee <account>; on-premises: Add-ADPermission <sender> -ExtendedRights 'Send As' "
-    "-User <account>. It can take an hour to take effect."
+    "Grant the right to send as the sender: Add-ADPermission -Identity (Get-Mailbox <sender>).DistinguishedName "
+    "-User <account> -AccessRights ExtendedRight -ExtendedRights 'Send As'. It can take an hour to take effect."
+)
+_SEND_AS_ONLINE: Final = (
+    "Grant the right to send as the sender: Add-RecipientPermission <sender> -AccessRights SendAs -Trustee <account>. "
+    "It can take an hour to take effect."
+)
+_SEND_ON_BEHALF: Final = (
+    'Grant the right to send on behalf of the sender: Set-Mailbox <sender> -GrantSendOnBehalfTo @{Add="<account>"}. '
+    "It can take an hour to take effect."
 )
 ACCESS: Final = (
-    "Grant the router's account access to the mailbox: Add-MailboxPermission <mailbox> -AccessRights FullAccess -User "
-    "<account>, or let the profile use impersonation."
+    "Grant access to the mailbox: Add-MailboxPermission <mailbox> -User <account> -AccessRights FullAccess "
+    "-AutoMapping $false, or let the profile use impersonation."
 )
 IMPERSONATION: Final = (
-    "Let the account impersonate the mailbox. On-premises: New-ManagementRoleAssignment -Role "
-    "ApplicationImpersonation -User <account>; Exchange Online: the application permission full_access_as_app, or "
-    "RBAC for Applications with the role 'Application EWS.AccessAsApp' in whose scope the mailbox lies. Name the "
-    "mailbox by its primary SMTP address."
+    "Let the account impersonate the mailbox: New-ManagementRoleAssignment -Role ApplicationImpersonation -User "
+    "<account>. If it may (Get-ManagementRoleAssignment -Role ApplicationImpersonation -RoleAssignee <account>), see "
+    "that the mailbox lies in the scope of that. Name the mailbox by its primary SMTP address."
+)
+_IMPERSONATION_ONLINE: Final = (
+    "Let the application act for the mailbox. In Entra, App registrations, <application>, API permissions: Office 365 "
+    "Exchange Online, application permission full_access_as_app, with admin consent. Or for some mailboxes only, RBAC "
+    "for Applications: New-ServicePrincipal -AppId <application> -ObjectId <id of the enterprise application>, then "
+    "New-ManagementRoleAssignment -App <application> -Role 'Application EWS.AccessAsApp' -CustomResourceScope <scope>; "
+    "test it: Test-ServicePrincipalAuthorization <application> -Resource <mailbox>. Name the mailbox by its primary "
+    "SMTP address."
 )
 NO_MAILBOX: Final = (
-    "Check that the mailbox exists in this organisation, has a licence, and is named by its primary SMTP address "
-    "(Get-Mailbox <address>)."
+    "Check that the mailbox exists on these servers, has a licence, and is named by its primary SMTP address: "
+    "Get-Mailbox <mailbox> | Format-List PrimarySmtpAddress, ServerName, Database. If it has moved elsewhere, give its "
+    "entry a profile with that location."
 )
 QUOTA: Final = "The mailbox is full: empty it, or raise its quota (Set-Mailbox <mailbox> -ProhibitSendQuota)."
 SENDING_LIMIT: Final = (
@@ -47,18 +65,37 @@ FOLDERS: Final = (
     "Drafts or Sent Items of the mailbox are not there, or not for this account: check its rights "
     "(Get-MailboxPermission <mailbox>) and the folders (Get-MailboxFolderStatistics <mailbox>)."
 )
-EXPIRED: Final = "Set a new password for the account, and put it where the profile's password reference points."
-ACCOUNT: Final = "Check that the account the profile signs in with is enabled and allowed to sign in."
+EXPIRED: Final = (
+    "Set a new password for the account, and put it where the password reference in the profiles points: "
+    "Set-ADAccountPassword <AD account> -Reset, best with Set-ADUser <AD account> -PasswordNeverExpires $true."
+)
+ACCOUNT: Final = (
+    "Enable the account the profile signs in with, and let it sign in: Enable-ADAccount <AD account>, Unlock-ADAccount "
+    "<AD account>."
+)
 SIGN_IN: Final = (
-    "Check username and password of the profile or mailbox entry, that the account is neither locked nor disabled, and "
-    "that the server offers Basic authentication for EWS (Exchange Online does not any more: it needs oauth2)."
+    "Check username and password of the profile or mailbox entry (Set-ADAccountPassword <AD account> -Reset sets "
+    "another), that the account is neither locked nor disabled (Unlock-ADAccount <AD account>, Enable-ADAccount "
+    "<AD account>), and that the server offers this way of signing in: Get-WebServicesVirtualDirectory | Format-List "
+    "Identity, BasicAuthentication, WindowsAuthentication."
+)
+_SIGN_IN_ONLINE: Final = (
+    'Exchange Online takes no passwords any more: let the profile sign in with authentication = "oauth2". With that, '
+    "check tenant_id, client_id and the secret or certificate of the application <application>, and the permission "
+    "full_access_as_app with admin consent."
 )
 MISSING_REFERENCE: Final = "Set the environment variable or file that the password reference in the profiles names."
 CLEAR_TEXT: Final = "Use an https:// location: a password is sent without TLS to loopback addresses only."
 RETIREMENT: Final = (
-    "EWS is not allowed here. Exchange Online: Set-OrganizationConfig -EwsEnabled $true with the application id in "
-    "EwsAllowedAppIDs (EWS ends there on 2027-04-01), Set-CASMailbox <mailbox> -EwsEnabled $true, and check "
-    "EwsApplicationAccessPolicy with EwsAllowList/EwsBlockList (the router's user agent is crm-mail-router/*)."
+    "EWS is not allowed here: Set-CASMailbox <mailbox> -EwsEnabled $true; see also Get-OrganizationConfig | "
+    "Format-List Ews*: EwsEnabled must not be false, and EwsApplicationAccessPolicy with EwsAllowList or EwsBlockList "
+    "must let the router's user agent pass, crm-mail-router/*."
+)
+_RETIREMENT_ONLINE: Final = (
+    "EWS is not allowed here. Since 2026-10-01 it needs Set-OrganizationConfig -EwsEnabled $true and the application "
+    "id <application> in EwsAllowedAppIDs (EWS ends there on 2027-04-01). Besides: Set-CASMailbox <mailbox> "
+    "-EwsEnabled $true; EwsApplicationAccessPolicy with EwsAllowList or EwsBlockList must let the router's user agent "
+    "pass, crm-mail-router/*; and the application needs the permission full_access_as_app with admin consent."
 )
 VERSION: Final = "The server or the mailbox's server is older than Exchange 2013, which the router needs."
 LOCATION: Final = (
@@ -86,7 +123,7 @@ UNREADABLE_MAIL: Final = (
 CONTENT_TOO_LARGE: Final = "Take the file out of the mailbox by hand: it is larger than what the router reads."
 INBOX: Final = (
     "The Inbox, or the folder named in the profile, is not there or not for this account. Grant access: "
-    "Add-MailboxPermission <mailbox> -AccessRights FullAccess -User <account>, or let the profile use impersonation; "
+    "Add-MailboxPermission <mailbox> -User <account> -AccessRights FullAccess, or let the profile use impersonation; "
     "see what there is: Get-MailboxPermission <mailbox>, Get-MailboxFolderStatistics <mailbox>."
 )
 INBOX_FULL: Final = (
@@ -101,3 +138,14 @@ SUBSCRIPTIONS: Final = (
     "Nothing: without notifications the mailbox is polled at its interval. For faster notice let the profile use "
     "impersonation, and see the limit of subscriptions (Get-ThrottlingPolicy, EwsMaxSubscriptions)."
 )
+
+ONLINE: Final = {
+    SEND_AS: _SEND_AS_ONLINE,
+    IMPERSONATION: _IMPERSONATION_ONLINE,
+    SIGN_IN: _SIGN_IN_ONLINE,
+    RETIREMENT: _RETIREMENT_ONLINE,
+}
+"""Remedies for a server of one's own, and what they are in Exchange Online."""
+
+ON_BEHALF: Final = {SEND_AS: _SEND_ON_BEHALF}
+"""Remedies for sending as somebody, and what they are for sending on behalf of somebody."""
