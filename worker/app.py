@@ -32,18 +32,22 @@ from worker.mail.store import AttachmentStore
 from worker.mail.transport import Transport, WorkingMailbox
 from worker.monitoring.http import serve_http
 from worker.outbound.pauses import Pauses
-from worker.outbound.pipeline import Limits, Outbound
+from worker.outbound.pipeline import Limits, Outbound, lifetime
+from worker.profiles.book import Book
 from worker.profiles.directory import Directory
-from worker.profiles.loader import load
+from worker.profiles.file import ProfilesFile
+from worker.profiles.in_force import InForce
+from worker.profiles.published import PublishedProfiles
 from worker.rabbitmq.address import BrokerAddress
 from worker.rabbitmq.broker import Publisher, RabbitBroker
 from worker.rabbitmq.connection import BrokerConnection, Session
 from worker.rabbitmq.consumer import consume
 from worker.rabbitmq.election import elect
 from worker.rabbitmq.fleet import answer_questions
+from worker.rabbitmq.profiles import follow
 from worker.rabbitmq.tickets import RabbitFleet
 from worker.rabbitmq.topology import BULK, ITEMS, LISTENS, OUTBOUND, POLLS
-from worker.service import serve, stop_on_signals
+from worker.service import either, hang_up_on_signal, serve, stop_on_signals
 from worker.settings import ConfigurationError, Settings
 
 _log = structlog.get_logger("worker")
@@ -59,26 +63,29 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
     """Work until SIGTERM or SIGINT. Raises ConfigurationError for whatever a person has to correct first."""
     stopping = stop_on_signals()
     clock = SystemClock()
-    directory = load(settings.profiles)
     key = _correlation_key(settings)
     address = BrokerAddress.parse(settings.amqp_url)
     connection = BrokerConnection(address, clock, name=worker_name())
     store = open_store(settings.attachment_store)
-    _tell_start(settings, directory, roles)
-
-    def ready() -> Mapping[str, bool]:
-        return {"broker": connection.connected, "profiles": True}
-
+    in_force = InForce()
+    profiles = Profiles(settings, in_force, clock)
     transport = EwsTransport(
-        lambda mailbox: endpoint(directory, mailbox, settings),
+        lambda mailbox: endpoint(in_force.book, mailbox, settings),
         _observe,
         clock,
         timedelta(days=settings.horizon_days),
         note_name=note_name(address.vhost),
     )
-    outbound = OutboundFlow(settings, directory, transport, clock, key) if "outbound" in roles else None
-    inbound = InboundFlow(settings, directory, transport, clock, key=key, store=store) if "inbound" in roles else None
+    in_force.follow(lambda _book: transport.renew())
+    in_force.follow(_tell_profiles)
+    _tell_start(settings, roles)
+    outbound = OutboundFlow(settings, in_force, transport, clock, key) if "outbound" in roles else None
+    inbound = InboundFlow(settings, in_force, transport, clock, key=key, store=store) if "inbound" in roles else None
+    profiles.load()
     started_at = rfc3339(clock.now())
+
+    def ready() -> Mapping[str, bool]:
+        return {"broker": connection.connected, "profiles": in_force.loaded}
 
     def state() -> WorkerState:
         return WorkerState(
@@ -86,17 +93,24 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
             version=__version__,
             roles=tuple(sorted(roles)),
             started_at=started_at,
-            profiles=len(directory.profiles),
+            profiles=len(in_force.book.directory.profiles) if in_force.loaded else 0,
+            revision=in_force.book.revision if in_force.loaded else "",
+            fault=in_force.fault,
+            published=settings.profiles_are_published,
             outbound=outbound.state() if outbound else None,
             inbound=inbound.state() if inbound else None,
         )
 
     async def work(session: Session) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(answer_questions(session, state))
-            for flow in (outbound, inbound):
-                if flow is not None:
-                    tasks.create_task(flow.work(session))
+            announced = asyncio.Event()
+            tasks.create_task(answer_questions(session, state, announced))
+            following = tasks.create_task(profiles.follow(session, announced))
+            await either(in_force.wait(), session.stopping.wait())
+            flows = [tasks.create_task(each.work(session)) for each in (outbound, inbound) if each and in_force.loaded]
+            await asyncio.gather(*flows)
+            await session.stopping.wait()
+            following.cancel()
 
     async with serve_http(settings.http, metrics.REGISTRY, ready) as url, contextlib.AsyncExitStack() as closing:
         closing.push_async_callback(transport.close)
@@ -111,18 +125,43 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
     _log.info("stopped")
 
 
+class Profiles:
+    """Where the profiles come from: a file, or what was published. Both are read again while the worker runs."""
+
+    def __init__(self, settings: Settings, in_force: InForce, clock: Clock) -> None:
+        self._clock = clock
+        self._hang_up = hang_up_on_signal()
+        self._published = PublishedProfiles(in_force)
+        keep = lifetime(timedelta(days=settings.horizon_days))
+        published = settings.profiles_are_published
+        self._file = None if published else ProfilesFile(settings.profiles, in_force, clock, keep)
+
+    def load(self) -> None:
+        """What must be there before the work begins. Raises ConfigurationError."""
+        if self._file is not None:
+            self._file.load()
+
+    async def follow(self, session: Session, announced: asyncio.Event) -> None:
+        """Until the session is stopping, or cancelled."""
+        if self._file is not None:
+            await self._file.follow(self._hang_up)
+        else:
+            await follow(session, self._clock, announced, self._published.take)
+
+
 class OutboundFlow:
     """The outbound pipeline, anew for each session with the broker; what may outlive one is kept here."""
 
     def __init__(
-        self, settings: Settings, directory: Directory, transport: Transport, clock: Clock, key: bytes | None
+        self, settings: Settings, in_force: InForce, transport: Transport, clock: Clock, key: bytes | None
     ) -> None:
         self._settings = settings
-        self._directory = directory
+        self._in_force = in_force
         self._transport = transport
         self._clock = clock
         self._key = key
         self._pauses = Pauses(clock)
+        in_force.follow(lambda _book: self._pauses.forget())
         self._files = linked_files(settings)
         self._outbound: Outbound | None = None
         metrics.mailboxes.labels("active").set_function(
@@ -135,6 +174,7 @@ class OutboundFlow:
             max_attempts=settings.max_attempts,
             concurrency=settings.concurrency,
             patience_seconds=settings.ews_timeout_seconds / 4,
+            max_wait=timedelta(hours=settings.max_wait_hours),
         )
 
     def state(self) -> OutboundState:
@@ -148,7 +188,7 @@ class OutboundFlow:
             outbound = self._outbound = Outbound(
                 RabbitBroker(await Publisher.open(session)),
                 self._transport,
-                self._directory,
+                lambda: self._in_force.book,
                 self._clock,
                 tasks,
                 files=self._files,
@@ -176,7 +216,7 @@ class InboundFlow:
     def __init__(  # noqa: PLR0913 - the ports it stands between
         self,
         settings: Settings,
-        directory: Directory,
+        in_force: InForce,
         transport: IncomingTransport,
         clock: Clock,
         *,
@@ -184,7 +224,7 @@ class InboundFlow:
         store: AttachmentStore,
     ) -> None:
         self._settings = settings
-        self._routes = directory.incoming()
+        self._in_force = in_force
         self._transport = transport
         self._clock = clock
         rules = Rules(
@@ -195,9 +235,11 @@ class InboundFlow:
         )
         self._intake = Intake(store, rules, clock)
         self._scheduler = Scheduler(
-            self._routes, clock, capacity=settings.poll_prefetch, notifications=settings.notifications == "on"
+            (), clock, capacity=settings.poll_prefetch, notifications=settings.notifications == "on"
         )
         self._poller: Poller | None = None
+        self._listener: Listener | None = None
+        in_force.follow(self._renew)
         metrics.mailboxes.labels("read").set_function(lambda: self._count(troubled=False))
         metrics.mailboxes.labels("unread").set_function(lambda: self._count(troubled=True))
 
@@ -209,14 +251,12 @@ class InboundFlow:
 
     async def work(self, session: Session) -> None:
         """Returns when the session was told to stop and what was under way has ended."""
-        if not self._routes:
-            return
+        routes = self._in_force.book.directory.incoming()
         publisher = await Publisher.open(session)
         fleet = await RabbitFleet.open(session, publisher)
         desk = Desk(RabbitBroker(publisher), fleet, self._intake, self._clock, session.stopping)
-        poller = Poller(desk, self._transport, self._routes, concurrency=self._settings.concurrency)
-        listener = Listener(fleet, self._transport, frozenset(route.working for route in self._routes))
-        self._poller = poller
+        poller = self._poller = Poller(desk, self._transport, routes, concurrency=self._settings.concurrency)
+        listener = self._listener = Listener(fleet, self._transport, frozenset(route.working for route in routes))
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_then_stop(session, listener))
@@ -228,7 +268,14 @@ class InboundFlow:
                 }
                 await consume(session, tickets)
         finally:
-            self._poller = None
+            self._poller = self._listener = None
+
+    def _renew(self, book: Book) -> None:
+        routes = book.directory.incoming()
+        self._scheduler.renew(routes)
+        if self._poller and self._listener:
+            self._poller.renew(routes)
+            self._listener.renew(frozenset(route.working for route in routes))
 
     def _count(self, *, troubled: bool) -> int:
         schedule = self._scheduler.schedule
@@ -261,8 +308,11 @@ def linked_files(settings: Settings) -> Fetcher:
     )
 
 
-def endpoint(directory: Directory, mailbox: WorkingMailbox, settings: Settings) -> Endpoint:
-    """How the server of a working mailbox is reached, and as whom."""
+def endpoint(book: Book, mailbox: WorkingMailbox, settings: Settings) -> Endpoint | None:
+    """How the server of a working mailbox is reached, and as whom; None where no profiles tell any more."""
+    directory = book.directory_of(mailbox)
+    if directory is None:
+        return None
     profile = directory.profiles[mailbox.profile]
     return Endpoint(
         profile=profile.name,
@@ -316,17 +366,26 @@ def _observe(profile: str, operation: str, result: str, seconds: float) -> None:
     metrics.ews_seconds.labels(operation).observe(seconds)
 
 
-def _tell_start(settings: Settings, directory: Directory, roles: frozenset[str]) -> None:
+def _tell_start(settings: Settings, roles: frozenset[str]) -> None:
     _log.info(
         "starting",
         version=__version__,
         roles=sorted(roles),
         broker=str(BrokerAddress.parse(settings.amqp_url)),
-        profiles=len(directory.profiles),
-        mailboxes=len(directory.mailboxes),
+        profiles=str(settings.profiles),
     )
     if settings.correlation_key is None:
         _log.warning("no MAILROUTER_CORRELATION_KEY: nothing will prove that a reply's Message-ID is one of ours")
+
+
+def _tell_profiles(book: Book) -> None:
+    directory = book.directory
+    _log.info(
+        "profiles in force",
+        revision=book.revision,
+        profiles=len(directory.profiles),
+        mailboxes=len(directory.mailboxes),
+    )
     for profile in directory.profiles.values():
         idle = sorted(WITHOUT_EFFECT & profile.model_fields_set)
         if idle:

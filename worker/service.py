@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
@@ -10,16 +11,30 @@ _log = structlog.get_logger("service")
 
 
 def stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set. Only the first one of each counts: stopping is bounded anyway.
-
-    SIGHUP, which would end the process at once, does nothing but say so.
-    """
+    """An event that SIGTERM and SIGINT set. Only the first one of each counts: stopping is bounded anyway."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stopping.set)
-    loop.add_signal_handler(signal.SIGHUP, _log.warning, "SIGHUP has no effect: profiles are read at the start")
     return stopping
+
+
+def hang_up_on_signal() -> asyncio.Event:
+    """An event that SIGHUP sets, which would end the process otherwise."""
+    hang_up = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up.set)
+    return hang_up
+
+
+async def either(*waits: Coroutine[Any, Any, Any]) -> None:
+    """Return when the first of these has ended; the others are cancelled. What the first raised is not told."""
+    tasks = [asyncio.ensure_future(each) for each in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def serve(

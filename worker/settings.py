@@ -92,7 +92,13 @@ class Settings(BaseModel):
             "parameters.",
         ),
     ] = "amqp://guest:guest@127.0.0.1:5672/"
-    profiles: Annotated[Path, Field(description="The profiles file.")] = Path("profiles.toml")
+    profiles: Annotated[
+        Path,
+        Field(
+            description="The profiles file, read again on SIGHUP and when it changes; or 'broker': what was published "
+            "last by 'mailrouter profiles publish'."
+        ),
+    ] = Path("profiles.toml")
     http: Annotated[
         str,
         Field(
@@ -145,6 +151,14 @@ class Settings(BaseModel):
             description="Events older than this are refused: so long a request is recognised when it comes again.",
         ),
     ] = 7.0
+    max_wait_hours: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=2160,
+            description="How long a request waits for a mailbox, profile or server in trouble before it fails.",
+        ),
+    ] = 72.0
     poll_prefetch: Annotated[
         int,
         Field(
@@ -201,6 +215,11 @@ class Settings(BaseModel):
             "loopback, private and the like are refused else, whatever a name resolves to."
         ),
     ] = None
+
+    @property
+    def profiles_are_published(self) -> bool:
+        """Whether they come from the broker. (A file of that name is given by its whole path.)"""
+        return str(self.profiles) == "broker"
 
     @classmethod
     def variable(cls, field: str) -> str:

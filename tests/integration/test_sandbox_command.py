@@ -113,6 +113,8 @@ async def test_orders_over_http() -> None:
             ("/faults", {"rates": {"quota": {"*": 1}}}),
             ("/options", {"nonsense": 1}),
             ("/options", {"sign_in": ["smoke"]}),
+            ("/options", {"extended_protection": "perhaps"}),
+            ("/options", {"autodiscover": {"redirect": "perhaps"}}),
             ("/accounts", {"user": ANNA, "state": "tired"}),
             ("/applications", {"client_id": "new"}),
             ("/rights", {"user": "anna@contoso.example", "nonsense": []}),

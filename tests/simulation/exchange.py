@@ -23,6 +23,7 @@ Result = TypeVar("Result")
 LOST = Reason("no-answer", Scope.SERVER, "no answer")
 BUSY = Reason("ErrorServerBusy", Scope.MAILBOX, "busy")
 REFUSED = Reason("ErrorInvalidRecipients", Scope.MESSAGE, "refused")
+DENIED = Reason("ErrorSendAsDenied", Scope.MAILBOX, "denied", "grant it")
 STALE = Reason("ErrorItemNotFound", Scope.MESSAGE, "not found")
 
 
@@ -68,11 +69,13 @@ class Exchange:
         self.faults = faults
         self.stores: dict[str, Store] = {}
         self.left: dict[Stamp, list[str]] = {}
+        self.denied: set[str] = set()
+        """Mailboxes nothing may be sent from."""
         self.requests = 0
         self._serial = 0
 
     def outgoing(self, mailbox: WorkingMailbox) -> "SimulatedMailbox":
-        return SimulatedMailbox(self, self.stores.setdefault(mailbox.address, Store()))
+        return SimulatedMailbox(self, self.stores.setdefault(mailbox.address, Store()), mailbox.address)
 
     def new_id(self) -> str:
         """Ids that say nothing about the order of creation, as Exchange's."""
@@ -109,9 +112,10 @@ class Exchange:
 class SimulatedMailbox:
     """The port, over the simulated network."""
 
-    def __init__(self, exchange: Exchange, store: Store) -> None:
+    def __init__(self, exchange: Exchange, store: Store, address: str) -> None:
         self._exchange = exchange
         self._store = store
+        self._address = address
 
     async def draft(self, messages: Sequence[Message]) -> Sequence[DraftOutcome]:
         def act() -> Sequence[DraftOutcome]:
@@ -178,6 +182,8 @@ class SimulatedMailbox:
         item = self._store.drafts.get(draft.id)
         if item is None or item.submitted or str(item.change_key) != draft.version:
             return Unknown(STALE)
+        if self._address in self._exchange.denied:
+            return Deferred(DENIED)
         if item.subject.startswith("refuse"):
             return Rejected(REFUSED)
         self._exchange.submit(self._store, item)

@@ -24,6 +24,17 @@ def test_swarm_of_faults(start: int) -> None:
             pytest.fail(f"seed {seed}: {error!r}\n{Plan.swarm(seed)}")
 
 
+@pytest.mark.parametrize("start", range(FIRST // 3, LAST // 3, 25))
+def test_profiles_change_meanwhile(start: int) -> None:
+    for seed in range(start, min(start + 25, LAST // 3)):
+        world = World(Plan.changing(seed))
+        try:
+            run(world.run())
+            check(world)
+        except (AssertionError, TimeoutError) as error:
+            pytest.fail(f"seed {seed}: {error!r}\n{Plan.changing(seed)}")
+
+
 def test_two_copies_two_workers_no_fault() -> None:
     """The race without any fault that breaks 'oldest draft wins': two copies at once, taken by two workers."""
     for seed in range(200):

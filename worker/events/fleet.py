@@ -57,13 +57,19 @@ class InboundState(_Told):
 
 
 class WorkerState(_Told):
-    """`outbound` and `inbound` are there where the worker has the role."""
+    """`outbound` and `inbound` are there where the worker has the role. `revision`: of the profiles it works by, "" for
+    none yet; `fault`: why it does not work by those it was given last, "" if it does; `published`: whether it takes
+    those that are published.
+    """
 
     worker: Text
     version: Text = ""
     roles: tuple[Text, ...] = ()
     started_at: Text = ""
     profiles: int = 0
+    revision: Text = ""
+    fault: Text = ""
+    published: bool = False
     outbound: OutboundState | None = None
     inbound: InboundState | None = None
 

@@ -17,10 +17,13 @@ from worker.mail.transport import WorkingMailbox
 
 NOTE_NAME: Final = "CrmMailRouter"
 
+_MOST_REACHED: Final = 20_000
+
 
 class EwsTransport:
-    """Implements `Transport` and `IncomingTransport`. `route` says how a working mailbox is reached; it is asked
-    whenever work on one begins.
+    """Implements `Transport` and `IncomingTransport`. `route` says how a working mailbox is reached, None where nobody
+    knows any more. It is asked once for each mailbox, and anew after `renew`; work that is under way then goes on by
+    what is said now, or as it began where nothing is said.
 
     `horizon`: how long a request lives, the setting of that name. `note_name`: of the note in each mailbox that is
     read, letters, digits and dots; two installations that read the same mailbox need two. Close the transport when
@@ -29,7 +32,7 @@ class EwsTransport:
 
     def __init__(
         self,
-        route: Callable[[WorkingMailbox], Endpoint],
+        route: Callable[[WorkingMailbox], Endpoint | None],
         observe: Observe,
         clock: Clock,
         horizon: timedelta = timedelta(days=7),
@@ -42,27 +45,40 @@ class EwsTransport:
         self._note_name = note_name
         self._exchanges: dict[Endpoint, Exchange] = {}
         self._folders: dict[Endpoint, Folders] = {}
+        self._reached: dict[WorkingMailbox, Exchange] = {}
+
+    def renew(self) -> None:
+        """Other profiles are in force. (What no profile leads to any more stays until the end: idle, it holds no
+        connection.)
+        """
+        self._reached.clear()
 
     def outgoing(self, mailbox: WorkingMailbox) -> EwsMailbox:
-        return EwsMailbox(self._exchange(self._route(mailbox)), mailbox.address, self._clock, self._horizon)
+        exchange = self._known(mailbox)
+
+        def reach() -> Exchange:
+            nonlocal exchange
+            exchange = self._reach(mailbox) or exchange
+            return exchange
+
+        return EwsMailbox(reach, mailbox.address, self._clock, self._horizon)
 
     def incoming(self, mailbox: WorkingMailbox) -> EwsIncomingMailbox:
-        endpoint = self._route(mailbox)
-        exchange = self._exchange(endpoint)
-        folders = self._folders.setdefault(endpoint, Folders(exchange))
+        exchange = self._known(mailbox)
+        folders = self._folders.setdefault(exchange.endpoint, Folders(exchange))
         return EwsIncomingMailbox(exchange, mailbox.address, folders, self._note_name)
 
     async def listen(
         self, mailboxes: Sequence[WorkingMailbox], heard: Callable[[WorkingMailbox], None], seconds: float
     ) -> Heard:
         """Mailboxes with credentials of their own have a connection each; those of one account share one."""
-        groups: dict[Endpoint, list[WorkingMailbox]] = {}
+        groups: dict[Exchange, list[WorkingMailbox]] = {}
         for mailbox in mailboxes:
-            groups.setdefault(self._route(mailbox), []).append(mailbox)
+            groups.setdefault(self._known(mailbox), []).append(mailbox)
         async with asyncio.TaskGroup() as tasks:
             listening = [
-                tasks.create_task(Group(self._exchange(endpoint), group, heard, self._clock).listen(seconds))
-                for endpoint, group in groups.items()
+                tasks.create_task(Group(exchange, group, heard, self._clock).listen(seconds))
+                for exchange, group in groups.items()
             ]
         return Heard(tuple(each for done in listening for each in done.result().items()))
 
@@ -71,6 +87,20 @@ class EwsTransport:
             await exchange.close()
         self._exchanges.clear()
         self._folders.clear()
+        self._reached.clear()
+
+    def _known(self, mailbox: WorkingMailbox) -> Exchange:
+        exchange = self._reach(mailbox)
+        assert exchange is not None, mailbox  # who begins work has just found the way in what is in force
+        return exchange
+
+    def _reach(self, mailbox: WorkingMailbox) -> Exchange | None:
+        found = self._reached.get(mailbox)
+        if found is None and (endpoint := self._route(mailbox)) is not None:
+            if len(self._reached) >= _MOST_REACHED:
+                self._reached.clear()
+            found = self._reached[mailbox] = self._exchange(endpoint)
+        return found
 
     def _exchange(self, endpoint: Endpoint) -> Exchange:
         exchange = self._exchanges.get(endpoint)

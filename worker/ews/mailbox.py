@@ -1,6 +1,6 @@
 """One working mailbox over EWS: the port's four acts, each a request or two and the reading of the answer."""
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
@@ -30,12 +30,17 @@ log = structlog.get_logger()
 
 
 class EwsMailbox:
-    """A working mailbox; implements `OutgoingMailbox`. `horizon`: see `Looker`."""
+    """A working mailbox; implements `OutgoingMailbox`. `reach` is asked at each request who takes it, since profiles
+    change. `horizon`: see `Looker`.
+    """
 
-    def __init__(self, exchange: Exchange, address: str, clock: Clock, horizon: timedelta) -> None:
-        self._exchange = exchange
+    def __init__(self, reach: Callable[[], Exchange], address: str, clock: Clock, horizon: timedelta) -> None:
+        self._reach = reach
         self._address = address
-        self._looker = Looker(self._find, exchange.endpoint.server, clock, horizon)
+        self._clock = clock
+        self._horizon = horizon
+        self._looker = self._new_looker()
+        self._url = self._exchange.endpoint.url
         self._nameless: set[Stamp] = set()
         self._named: dict[Stamp, str] = {}
 
@@ -43,6 +48,8 @@ class EwsMailbox:
         return [outcome for batch in _batches(messages) for outcome in await self._draft(batch)]
 
     async def look(self, floors: Mapping[Stamp, datetime]) -> Look | Deferred:
+        if self._url != self._exchange.endpoint.url:  # what a looker remembers is of another server
+            self._url, self._looker = self._exchange.endpoint.url, self._new_looker()
         look = await self._looker.look(floors)
         if self._named and isinstance(look, Look):
             self._compare(look)
@@ -55,6 +62,9 @@ class EwsMailbox:
     async def send(self, drafts: Sequence[Draft]) -> Sequence[SendOutcome]:
         return [outcome for batch in _batches(drafts) for outcome in await self._send(batch)]
 
+    def _new_looker(self) -> Looker:
+        return Looker(self._find, self._exchange.endpoint.server, self._clock, self._horizon)
+
     def _compare(self, look: Look) -> None:
         """Learn from mail drafted here that has left whether the server keeps the Message-ID."""
         for stamp, message_id in self._named.items():
@@ -63,6 +73,10 @@ class EwsMailbox:
                 self._exchange.keeps_message_id = left_as == message_id
         if self._exchange.keeps_message_id is not None:
             self._named.clear()
+
+    @property
+    def _exchange(self) -> Exchange:
+        return self._reach()
 
     @property
     def _impersonate(self) -> bool:

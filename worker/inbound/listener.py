@@ -30,6 +30,10 @@ class Listener:
         self._under_way: dict[asyncio.Event, frozenset[WorkingMailbox]] = {}
         self._stopped = False
 
+    def renew(self, known: frozenset[WorkingMailbox]) -> None:
+        """From now on these are known."""
+        self._known = known
+
     def stop(self) -> None:
         """End all listening; the tickets go back to the broker, for another worker."""
         self._stopped = True

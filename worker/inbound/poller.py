@@ -5,6 +5,7 @@ A ticket is acked when its poll has ended, so the broker gives the ticket of a w
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -29,13 +30,18 @@ class Poller:
     """`routes` are the mailboxes this worker knows; of one profile so many are polled at once as `concurrency` says."""
 
     def __init__(
-        self, desk: Desk, transport: IncomingTransport, routes: tuple[IncomingRoute, ...], *, concurrency: int
+        self, desk: Desk, transport: IncomingTransport, routes: Sequence[IncomingRoute], *, concurrency: int
     ) -> None:
         self._desk = desk
         self._transport = transport
-        self._routes = {route.working: route for route in routes}
+        self._routes: dict[WorkingMailbox, IncomingRoute] = {}
+        self.renew(routes)
         self._turns: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(concurrency))
         self._under_way: set[WorkingMailbox] = set()
+
+    def renew(self, routes: Sequence[IncomingRoute]) -> None:
+        """From now on these are known. Polls that are under way end as they began."""
+        self._routes = {route.working: route for route in routes}
 
     @property
     def polling(self) -> int:
@@ -100,5 +106,6 @@ def _unknown(ticket: PollTicket) -> Reason:
         "unknown-mailbox",
         Scope.MAILBOX,
         f"a worker has no incoming mailbox {ticket.mailbox} with the profile {ticket.profile}",
-        "give all workers the same profiles file, and restart those with the old one",
+        "none if the profiles were just changed; else give all workers the same ones ('mailrouter status' tells which "
+        "revision each has)",
     )

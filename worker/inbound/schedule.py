@@ -94,12 +94,27 @@ class Schedule:
 
     def __init__(self, routes: Sequence[IncomingRoute], now: float, jitter: Iterator[float], capacity: int) -> None:
         self._jitter = jitter
-        profiles = {route.profile.name for route in routes}
-        self.lanes = {name: Lane(max(1, capacity // len(profiles))) for name in profiles}
+        self._capacity = capacity
+        self.lanes: dict[str, Lane] = {}
         self.watches: dict[WorkingMailbox, Watch] = {}
         self._times: list[tuple[float, int, Watch]] = []
         self._serial = itertools.count()
-        for number, route in enumerate(routes):
+        self.renew(routes, now)
+
+    def renew(self, routes: Sequence[IncomingRoute], now: float) -> None:
+        """From now on these are read. Those that were read before go on; a trouble is forgotten where the profile or
+        the mailbox's entry is another one now: it may have been put right.
+        """
+        wanted = {route.working: route for route in routes}
+        for working in self.watches.keys() - wanted.keys():
+            self._drop(self.watches.pop(working))
+        profiles = {route.profile.name for route in routes}
+        share = max(1, self._capacity // max(1, len(profiles)))
+        self.lanes = {name: self.lanes.get(name, Lane(share)) for name in profiles}
+        for lane in self.lanes.values():
+            lane.share = share
+        new = [route for working, route in wanted.items() if not self._goes_on(working, route, now)]
+        for number, route in enumerate(new):
             spread = min(number * START_SECONDS, route.profile.poll_seconds)
             watch = self.watches[route.working] = Watch(route, now + spread)
             self._wait(watch, watch.due_at)
@@ -108,6 +123,8 @@ class Schedule:
         """The mailboxes whose turn it is; they are out from now on."""
         while self._times and self._times[0][0] <= now:
             at, _, watch = heapq.heappop(self._times)
+            if self.watches.get(watch.route.working) is not watch:
+                continue  # not read any more
             if at == watch.missed_at:
                 self._look_for(watch, now)
             elif watch.out_since is None and not watch.ready and at == watch.due_at:
@@ -170,6 +187,24 @@ class Schedule:
             pace = watch.route.profile.poll_seconds * (0.8 + 0.2 * next(self._jitter))
             self._wait(watch, now if watch.heard else max(now, (began or now) + pace))
         return turn
+
+    def _drop(self, watch: Watch) -> None:
+        self._back(watch)
+        if watch.ready:
+            self.lanes[watch.route.profile.name].ready.remove(watch)
+
+    def _goes_on(self, working: WorkingMailbox, route: IncomingRoute, now: float) -> bool:
+        """Whether it was read before."""
+        watch = self.watches.get(working)
+        if watch is None:
+            return False
+        if watch.route != route:
+            watch.route = route
+            self.lanes[working.profile].trouble = None
+            if watch.trouble is not None:
+                watch.trouble = None
+                self._wait(watch, now)
+        return True
 
     def _failed(self, watch: Watch, reason: Reason, told_seconds: float | None, now: float) -> Turn:
         lane = self.lanes[watch.route.profile.name]

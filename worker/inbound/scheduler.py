@@ -18,6 +18,7 @@ from worker.inbound.listening import Listening
 from worker.inbound.schedule import Schedule, Turn, Watch
 from worker.inbound.ticket import Hint, Listened, Polled, PollTicket
 from worker.profiles.directory import IncomingRoute
+from worker.service import either
 
 TOLD_FROM: Final = 2
 """Failures in a row before anybody hears of a trouble: one may be chance."""
@@ -34,30 +35,43 @@ class Scheduler:
         self._capacity = capacity
         self._notifications = notifications
         self._numbers = itertools.count(1)
+        self._something = asyncio.Event()
+        self._listening = Listening((), 0.0)
         self.schedule: Schedule | None = None
         """There while this worker is the scheduler."""
 
+    def renew(self, routes: Sequence[IncomingRoute]) -> None:
+        """From now on these are read."""
+        listened = {(each.working, each.profile.credentials) for each in self._routes}
+        self._routes = routes
+        if self.schedule is None:
+            return
+        self.schedule.renew(routes, self._clock.monotonic())
+        if listened != {(each.working, each.profile.credentials) for each in routes}:
+            self._listening = self._listen()
+        self._something.set()
+
     async def serve(self, fleet: Fleet, reports: AsyncIterator[bytes]) -> None:
         """A term of office. Ends by being cancelled."""
-        now = self._clock.monotonic()
-        self.schedule = schedule = Schedule(self._routes, now, self._draws(), self._capacity)
-        first = int(self._clock.jitter() * 2**40)
-        listening = Listening(self._routes if self._notifications else (), now, first)
+        self.schedule = schedule = Schedule(self._routes, self._clock.monotonic(), self._draws(), self._capacity)
+        self._listening = self._listen()
         _log.info("scheduling polls", mailboxes=len(self._routes))
         metrics.scheduler.set(1)
-        something = asyncio.Event()
         try:
             await fleet.recall()
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._hear(schedule, listening, reports, something))
-                tasks.create_task(self._issue(schedule, listening, fleet, something))
+                tasks.create_task(self._hear(schedule, reports))
+                tasks.create_task(self._issue(schedule, fleet))
         finally:
             self.schedule = None
             metrics.scheduler.set(0)
 
-    async def _hear(
-        self, schedule: Schedule, listening: Listening, reports: AsyncIterator[bytes], something: asyncio.Event
-    ) -> None:
+    def _listen(self) -> Listening:
+        """Groups with numbers unlike those of any scheduler before."""
+        first = int(self._clock.jitter() * 2**40)
+        return Listening(self._routes if self._notifications else (), self._clock.monotonic(), first)
+
+    async def _hear(self, schedule: Schedule, reports: AsyncIterator[bytes]) -> None:
         async for body in reports:
             now = self._clock.monotonic()
             match tickets.read_report(body):
@@ -66,14 +80,15 @@ class Scheduler:
                 case Hint() as hint:
                     schedule.heard(hint, now)
                 case Listened() as report:
-                    listening.ended(report, now)
+                    self._listening.ended(report, now)
                 case None:
                     _log.warning("a report that nobody can read was dropped")
-            something.set()
+            self._something.set()
 
-    async def _issue(self, schedule: Schedule, listening: Listening, fleet: Fleet, something: asyncio.Event) -> None:
+    async def _issue(self, schedule: Schedule, fleet: Fleet) -> None:
         while True:
-            something.clear()
+            self._something.clear()
+            listening = self._listening
             now = self._clock.monotonic()
             await asyncio.gather(*(self._poll(fleet, schedule, watch) for watch in schedule.take(now)))
             for each in listening.take(now):
@@ -82,7 +97,7 @@ class Scheduler:
                 except Unconfirmed:
                     listening.ended(Listened(each.number, each.profile), now)
             now = self._clock.monotonic()
-            await self._pause(min(schedule.next_at(now), listening.next_at(now)) - now, something)
+            await self._pause(min(schedule.next_at(now), self._listening.next_at(now)) - now)
 
     async def _poll(self, fleet: Fleet, schedule: Schedule, watch: Watch) -> None:
         working = watch.route.working
@@ -95,17 +110,10 @@ class Scheduler:
             _log.debug("a poll ticket was not issued", mailbox=working.address, cause=str(error))
             schedule.not_issued(watch, self._clock.monotonic())
 
-    async def _pause(self, seconds: float, something: asyncio.Event) -> None:
+    async def _pause(self, seconds: float) -> None:
         """Until the time is up or something was heard."""
-        if seconds <= 0:
-            return
-        waits = (asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.create_task(something.wait()))
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waits:
-                each.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+        if seconds > 0:
+            await either(self._clock.sleep(seconds), self._something.wait())
 
     def _draws(self) -> Iterator[float]:
         while True:

@@ -99,11 +99,12 @@ class OutgoingMailbox(Protocol):
 @dataclass(frozen=True, slots=True)
 class WorkingMailbox:
     """A mailbox that is worked in, and under which profile it is reached: where one request's draft and sent copy live,
-    or whose Inbox is read.
+    or whose Inbox is read. `revision`: of which profiles, where not of those in force now.
     """
 
     profile: str
     address: str
+    revision: str = ""
 
 
 class Transport(Protocol):

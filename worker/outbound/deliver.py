@@ -12,22 +12,24 @@ from worker.clock import Clock
 from worker.mail.outcome import Deferred, Delivered, Reason, Scope
 from worker.mail.transport import Draft, OutgoingMailbox
 from worker.outbound import rules
-from worker.outbound.entry import Create, Done, Entry, Fetch, LookFor, Outcome, Retire, Send
+from worker.outbound.entry import Create, Done, Entry, Fetch, LookFor, Move, Outcome, Retire, Send
 
 MAX_ROUNDS: Final = 6
 
+_ENDS: Final = (Done, Fetch, Move)
+
 
 async def deliver(batch: Sequence[Entry], mailbox: OutgoingMailbox, clock: Clock) -> None:
-    """Bring every entry of the batch to `Done`, or to `Fetch`, which is not done here. They are of different stamps."""
+    """Bring every entry of the batch to `Done`, or to what is not done here. They are of different stamps."""
     for _ in range(MAX_ROUNDS):
         await _create([entry for entry in batch if isinstance(entry.step, Create)], mailbox, clock)
         await _look([entry for entry in batch if isinstance(entry.step, LookFor)], mailbox, clock)
         await _retire([entry for entry in batch if isinstance(entry.step, Retire)], mailbox)
         await _send([entry for entry in batch if isinstance(entry.step, Send)], mailbox)
-        if all(isinstance(entry.step, Done | Fetch) for entry in batch):
+        if all(isinstance(entry.step, _ENDS) for entry in batch):
             return
     for entry in batch:
-        if not isinstance(entry.step, Done | Fetch):
+        if not isinstance(entry.step, _ENDS):
             entry.step = Done(Deferred(_NO_END))
 
 
@@ -58,6 +60,7 @@ async def _look(entries: list[Entry], mailbox: OutgoingMailbox, clock: Clock) ->
     left_over: list[Draft] = list(look.strays)
     for entry in entries:
         sight = look.of(entry.stamp)
+        entry.unlooked = False
         entry.step = rules.after_look(entry, sight, began_at, clock.now())
         if sight.has_left:
             left_over += sight.live
@@ -70,7 +73,7 @@ async def _retire(entries: list[Entry], mailbox: OutgoingMailbox) -> None:
     if steps:
         await mailbox.retire([draft for _, step in steps for draft in step.drafts])
     for entry, step in steps:
-        if step.all_of_them:
+        if step.all_of_them and not entry.leaving:
             entry.doubt = False
         entry.step = LookFor()
 
@@ -80,7 +83,7 @@ async def _send(entries: list[Entry], mailbox: OutgoingMailbox) -> None:
     if not steps:
         return
     for entry, _ in steps:
-        entry.doubt = True
+        entry.begin()
     outcomes = await mailbox.send([step.draft for _, step in steps])
     for (entry, _), outcome in zip(steps, outcomes, strict=True):
         entry.step = rules.after_send(entry, outcome)

@@ -9,7 +9,7 @@ from worker.events.broker import Delivery
 from worker.mail.message import Link, Message, Spooled
 from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Unresolved
 from worker.mail.stamp import Stamp
-from worker.mail.transport import Draft
+from worker.mail.transport import Draft, WorkingMailbox
 from worker.outbound.history import History
 
 LOOK_ALLOWANCE: Final = timedelta(minutes=75)
@@ -64,11 +64,16 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """It is not in this place, and nothing of it can leave from here any more: on in the next one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     outcome: Outcome
 
 
-Step = Create | Fetch | LookFor | Retire | Send | Done
+Step = Create | Fetch | LookFor | Retire | Send | Move | Done
 
 
 @dataclass(slots=True)
@@ -83,6 +88,11 @@ class Entry:
     profile: str
     mailbox: str
     history: History
+    places: tuple[WorkingMailbox, ...] = ()
+    """Where it may be. It is begun in the last of them only; it is taken out of those before, one after another."""
+    closes_at: datetime | None = None
+    opens_at: datetime | None = None
+    """See `worker.profiles.book`."""
     traceparent: str = ""
     expires_at: datetime | None = None
     last_attempt: bool = False
@@ -93,6 +103,10 @@ class Entry:
     deliveries: list[Delivery] = field(default_factory=list)
     step: Step = field(default_factory=Create)
     doubt: bool = False
+    begun_in: str = ""
+    """The mailbox that the doubt is about, "" where nobody has noted it."""
+    unlooked: bool = False
+    """A worker that had it in hand before may have died over it, and no look has shown yet what became of that."""
     sent: bool = False
     """A SendItem was answered with success: whatever a look shows or fails to show, the mail has left."""
     unanswered: int = 0
@@ -102,6 +116,25 @@ class Entry:
     @property
     def stamp(self) -> Stamp:
         return self.message.stamp
+
+    @property
+    def working(self) -> WorkingMailbox:
+        """The place it is in now."""
+        return self.places[0]
+
+    @property
+    def doubt_here(self) -> bool:
+        """Whether the doubt is about a draft in the place it is in now: it may be about one further on."""
+        return self.doubt and self.begun_in in ("", self.working.address)
+
+    def begin(self) -> None:
+        """A draft of ours was confirmed here, or a send is issued: from now on there is doubt (PROTOCOL 3)."""
+        self.doubt, self.begun_in = True, self.working.address
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it is only looked for here, and taken out."""
+        return len(self.places) > 1
 
     @property
     def floor(self) -> datetime:
@@ -136,5 +169,7 @@ class Entry:
         self.deliveries += other.deliveries
         self.history = self.history.merged(other.history)
         self.doubt = self.doubt or other.doubt
+        self.begun_in = self.begun_in or other.begun_in
+        self.unlooked = self.unlooked or other.unlooked
         self.time = min(self.time, other.time)
         self.bulk = self.bulk and other.bulk

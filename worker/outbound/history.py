@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from worker.clock import rfc3339
 from worker.events.broker import HeaderValue
@@ -15,6 +15,8 @@ class History:
     """`attempts`: failed tries at this very message. `waits`: passes in a row that found its mailbox, profile or server
     in trouble. `doubt`: a draft of ours was confirmed or a send was issued (PROTOCOL 3). `empty_looks`: looks in a row
     that showed nothing although there was doubt. `told`: the reason code the CRM was last told for a deferral.
+    `waiting_since`: when the first of the `waits` was. `begun_in`: the mailbox that the draft of the doubt lies in.
+    `unlooked`: a worker may have died over it, and no look has shown yet what became of that.
     """
 
     attempts: int = 0
@@ -23,6 +25,9 @@ class History:
     empty_looks: int = 0
     told: str = ""
     first_seen_at: str = ""
+    waiting_since: str = ""
+    begun_in: str = ""
+    unlooked: bool = False
 
     @classmethod
     def read(cls, headers: Mapping[str, object], now: datetime) -> "History":
@@ -34,7 +39,17 @@ class History:
             empty_looks=_count(headers, "x-empty-looks"),
             told=_text(headers, "x-told"),
             first_seen_at=_text(headers, "x-first-seen-at") or rfc3339(now),
+            waiting_since=_text(headers, "x-waiting-since"),
+            begun_in=_text(headers, "x-begun-in", most=320),
+            unlooked=headers.get("x-unlooked") is True,
         )
+
+    def waited(self, now: datetime) -> timedelta:
+        """How long it has been waiting for something beyond the message itself."""
+        try:
+            return now - datetime.fromisoformat(self.waiting_since)
+        except (ValueError, TypeError):  # none, or one without an offset: nobody of ours wrote it
+            return timedelta(0)
 
     def headers(self) -> dict[str, HeaderValue]:
         return {
@@ -44,6 +59,9 @@ class History:
             "x-empty-looks": self.empty_looks,
             "x-told": self.told,
             "x-first-seen-at": self.first_seen_at,
+            "x-waiting-since": self.waiting_since,
+            "x-begun-in": self.begun_in,
+            "x-unlooked": self.unlooked,
         }
 
     def merged(self, other: "History") -> "History":
@@ -55,6 +73,9 @@ class History:
             empty_looks=max(self.empty_looks, other.empty_looks),
             told=self.told or other.told,
             first_seen_at=min(self.first_seen_at, other.first_seen_at),
+            waiting_since=min(filter(None, (self.waiting_since, other.waiting_since)), default=""),
+            begun_in=self.begun_in or other.begun_in,
+            unlooked=self.unlooked or other.unlooked,
         )
 
 
@@ -63,6 +84,6 @@ def _count(headers: Mapping[str, object], name: str) -> int:
     return min(value, _LIMIT) if type(value) is int and value > 0 else 0
 
 
-def _text(headers: Mapping[str, object], name: str) -> str:
+def _text(headers: Mapping[str, object], name: str, most: int = 100) -> str:
     value = headers.get(name)
-    return value[:100] if isinstance(value, str) else ""
+    return value[:most] if isinstance(value, str) else ""

@@ -9,6 +9,7 @@ one mailbox that hangs must not take up all of that.
 import asyncio
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -21,7 +22,7 @@ from worker.mail.stamp import Stamp
 from worker.mail.transport import OutgoingMailbox, Transport, WorkingMailbox
 from worker.outbound import rules
 from worker.outbound.deliver import deliver, outcome_of
-from worker.outbound.entry import Create, Done, Entry, Fetch, LookFor, Outcome
+from worker.outbound.entry import Create, Done, Entry, Fetch, LookFor, Move, Outcome
 from worker.outbound.fetching import Fetching
 from worker.outbound.pauses import Pauses
 from worker.outbound.settle import BUG
@@ -120,7 +121,9 @@ class Lanes:
             lambda: asyncio.Semaphore(concurrency)
         )
 
-    def submit(self, working: WorkingMailbox, entry: Entry) -> None:
+    def submit(self, entry: Entry) -> None:
+        """Into the lane of the place it is in."""
+        working = entry.working
         lane = self._lanes.get(working)
         if lane is None:
             lane = self._lanes[working] = _Lane(working, self._transport.outgoing(working))
@@ -166,7 +169,7 @@ class Lanes:
 
     async def _fetch(self, lane: _Lane, entry: Entry) -> None:
         """Outside of the lane's turns: a slow download delays no other mail of the sender."""
-        if paused := self._pauses.of(_sender(entry)):
+        if paused := self._paused(entry):
             entry.step = Done(paused)
         else:
             try:
@@ -179,6 +182,12 @@ class Lanes:
             self._end(entry, entry.step.outcome)
         else:
             self._place(lane, entry)
+
+    def _move(self, entry: Entry) -> None:
+        """On in the next place, where another delivery of it may have been before."""
+        entry.places = entry.places[1:]
+        entry.step = LookFor()
+        self.submit(entry)
 
     def _end(self, entry: Entry, outcome: Outcome) -> None:
         entry.release()
@@ -201,10 +210,13 @@ class Lanes:
             lane.stuck = False
             for entry in batch:
                 del lane.under_way[entry.stamp]
-                if isinstance(entry.step, Fetch):
-                    self._place(lane, entry)
-                else:
-                    self._end(entry, outcome_of(entry))
+                match entry.step:
+                    case Fetch():
+                        self._place(lane, entry)
+                    case Move():
+                        self._move(entry)
+                    case _:
+                        self._end(entry, outcome_of(entry))
         lane.running[bulk] = False
 
     async def _watch(self, lane: _Lane) -> None:
@@ -222,7 +234,7 @@ class Lanes:
     async def _deliver(self, lane: _Lane, batch: list[Entry]) -> None:
         asked = []
         for entry in batch:
-            if paused := self._pauses.of(_sender(entry)):
+            if paused := self._paused(entry):
                 entry.step = Done(paused)
             else:
                 asked.append(entry)
@@ -235,11 +247,16 @@ class Lanes:
             await self._one_by_one(lane, asked)
         self._note(asked)
 
+    def _paused(self, entry: Entry) -> Deferred | None:
+        """A mail that is to end may be looked for although its sender may not send."""
+        paused = self._pauses.of(_sender(entry))
+        return None if paused and entry.verdict and paused.reason.scope is Scope.MAILBOX else paused
+
     def _note(self, batch: list[Entry]) -> None:
         """What a batch tells of the senders and of the profile; what several mails met is one failure."""
         failures: dict[tuple[WorkingMailbox | None, Scope], tuple[WorkingMailbox, Deferred]] = {}
         for entry in batch:
-            if isinstance(entry.step, Fetch):
+            if not isinstance(entry.step, Done):
                 continue
             sender = _sender(entry)
             match outcome_of(entry):
@@ -269,4 +286,4 @@ class Lanes:
 
 def _sender(entry: Entry) -> WorkingMailbox:
     """Whom a failure with scope mailbox is about, also where an account's mailbox holds the mail of many senders."""
-    return WorkingMailbox(entry.profile, same_mailbox(entry.mailbox))
+    return replace(entry.working, address=same_mailbox(entry.mailbox))

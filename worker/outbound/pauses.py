@@ -5,7 +5,7 @@ the broker at once, and what comes after the pause is the probe. One lost answer
 those pause from the second in a row on. Held in memory, safe to lose: it costs one more refused request.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -23,6 +23,9 @@ _LOST: Final = "no-answer"
 
 @dataclass(frozen=True, slots=True)
 class Pause:
+    """`since`: when the first of the failures was. Both times are of the monotonic clock."""
+
+    since: float
     until: float
     failures: int
     reason: Reason
@@ -31,7 +34,7 @@ class Pause:
 class Pauses:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._pauses: dict[WorkingMailbox | str, Pause] = {}
+        self._pauses: dict[WorkingMailbox, Pause] = {}
 
     def failed(self, mailbox: WorkingMailbox, failure: Deferred) -> None:
         """Take note of a failure; one with scope message says nothing about anybody else.
@@ -41,7 +44,7 @@ class Pauses:
         """
         if not failure.reason.scope.beyond_message:
             return
-        key = mailbox if failure.reason.scope is Scope.MAILBOX else mailbox.profile
+        key = mailbox if failure.reason.scope is Scope.MAILBOX else _profile(mailbox)
         before = self._pauses.get(key)
         failures = before.failures + 1 if before else 1
         seconds = failure.retry_after_seconds or float(retry.after_wait(failures - 1))
@@ -50,17 +53,21 @@ class Pauses:
         now = self._clock.monotonic()
         if len(self._pauses) >= MOST:
             self._pauses = {each: pause for each, pause in self._pauses.items() if pause.until > now}
-        self._pauses[key] = Pause(now + seconds, failures, failure.reason)
+        self._pauses[key] = Pause(before.since if before else now, now + seconds, failures, failure.reason)
 
     def succeeded(self, mailbox: WorkingMailbox) -> None:
         """A mail went out: neither the mailbox nor its profile is in trouble any more."""
         self._pauses.pop(mailbox, None)
-        self._pauses.pop(mailbox.profile, None)
+        self._pauses.pop(_profile(mailbox), None)
+
+    def forget(self) -> None:
+        """The profiles have changed, perhaps for this very reason: everything may be tried at once."""
+        self._pauses.clear()
 
     def of(self, mailbox: WorkingMailbox) -> Deferred | None:
         """Why and for how long nothing may be asked for this mailbox; None when it may."""
         now = self._clock.monotonic()
-        for key in (mailbox, mailbox.profile):
+        for key in (mailbox, _profile(mailbox)):
             pause = self._pauses.get(key)
             if pause and pause.until > now:
                 return Deferred(pause.reason, pause.until - now)
@@ -71,9 +78,10 @@ class Pauses:
         now, today = self._clock.monotonic(), self._clock.now()
         return tuple(
             MailboxState(
-                mailbox=key.address if isinstance(key, WorkingMailbox) else "",
-                profile=key.profile if isinstance(key, WorkingMailbox) else key,
+                mailbox=key.address,
+                profile=key.profile,
                 state="paused",
+                since=rfc3339(today - timedelta(seconds=now - pause.since)),
                 code=pause.reason.code,
                 cause=pause.reason.message,
                 remedy=pause.reason.remedy,
@@ -87,4 +95,9 @@ class Pauses:
     def mailboxes(self) -> int:
         """How many single mailboxes are paused."""
         now = self._clock.monotonic()
-        return sum(isinstance(key, WorkingMailbox) and pause.until > now for key, pause in self._pauses.items())
+        return sum(bool(key.address) and pause.until > now for key, pause in self._pauses.items())
+
+
+def _profile(mailbox: WorkingMailbox) -> WorkingMailbox:
+    """What stands for a whole profile."""
+    return replace(mailbox, address="")

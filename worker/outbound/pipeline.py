@@ -7,6 +7,7 @@ between, the message stays unacked until the broker has confirmed what became of
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -25,13 +26,18 @@ from worker.outbound.history import History
 from worker.outbound.lanes import Lanes
 from worker.outbound.pauses import Pauses
 from worker.outbound.render import render
-from worker.outbound.settle import Settlement
-from worker.profiles.directory import Directory, Route
+from worker.outbound.settle import GRACE, Settlement, waited_too_long
+from worker.profiles.book import Book, Way
 
 _log = structlog.get_logger("outbound")
 
 LATEST: Final = timedelta(hours=1)
 """What was ordered for the very end of the horizon is still taken up, so long after its time."""
+
+
+def lifetime(horizon: timedelta) -> timedelta:
+    """How long after its `time` a request may still be under way, at most."""
+    return horizon + GRACE + LATEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class Limits:
     concurrency: int
     patience_seconds: float
     """How long a lane may be without an answer before what waits in it is given back."""
+    max_wait: timedelta = timedelta(days=3)
+    """How long a request waits for a mailbox, profile or server in trouble before it fails."""
 
 
 class Outbound:
@@ -51,7 +59,7 @@ class Outbound:
         self,
         broker: Broker,
         transport: Transport,
-        directory: Directory,
+        book: Callable[[], Book],
         clock: Clock,
         tasks: asyncio.TaskGroup,
         *,
@@ -60,12 +68,14 @@ class Outbound:
         correlation_key: bytes | None = None,
         pauses: Pauses | None = None,
     ) -> None:
-        self._directory = directory
+        self._book = book
         self._clock = clock
         self._limits = limits
         self._key = correlation_key
         self._pauses = pauses or Pauses(clock)
-        self._settlement = Settlement(broker, clock, max_attempts=limits.max_attempts, horizon=limits.horizon)
+        self._settlement = Settlement(
+            broker, clock, max_attempts=limits.max_attempts, horizon=limits.horizon, max_wait=limits.max_wait
+        )
         self._lanes = Lanes(
             transport,
             self._pauses,
@@ -128,25 +138,30 @@ class Outbound:
                 await self._admit(delivery, request, now)
 
     async def _admit(self, delivery: Delivery, request: SendRequest, now: datetime) -> None:
-        route = self._directory.outgoing(request.sender.address)
-        if isinstance(route, Reason):
-            entry = self._entry(delivery, request, None, now)
-            perhaps_sent = entry.doubt or delivery.redelivered  # and nowhere to look for it
-            await self._settle(entry, Unresolved(route) if perhaps_sent else Rejected(route))
-            return
-        self._lanes.submit(route.working, self._entry(delivery, request, route, now))
-
-    def _entry(self, delivery: Delivery, request: SendRequest, route: Route | None, now: datetime) -> Entry:
         history = History.read(delivery.headers, now)
+        way = self._book().outgoing(request.sender.address, request.time, now, history.begun_in)
+        if isinstance(way, Reason):
+            entry = self._entry(delivery, request, history, None, now)
+            perhaps_sent = entry.doubt or entry.unlooked  # and nowhere to look for it
+            await self._settle(entry, Unresolved(way) if perhaps_sent else Rejected(way))
+            return
+        self._lanes.submit(self._entry(delivery, request, history, way, now))
+
+    def _entry(
+        self, delivery: Delivery, request: SendRequest, history: History, way: Way | None, now: datetime
+    ) -> Entry:
         entry = Entry(
             message=render(request, self._key),
             time=request.time,
             email_id=request.email_id,
             event_id=request.event_id,
             source=request.source,
-            profile=route.profile.name if route else "",
+            profile=way.route.profile.name if way else "",
             mailbox=request.sender.address,
             history=history,
+            places=way.places if way else (),
+            closes_at=way.closes_at if way else None,
+            opens_at=way.opens_at if way else None,
             traceparent=request.traceparent,
             expires_at=request.expires_at,
             last_attempt=history.attempts + 1 >= self._limits.max_attempts,
@@ -155,8 +170,10 @@ class Outbound:
             taken_at=self._clock.monotonic(),
             deliveries=[delivery],
             doubt=history.doubt,
+            begun_in=history.begun_in,
+            unlooked=history.unlooked or delivery.redelivered,
         )
-        if entry.verdict or delivery.redelivered or history.doubt or history.attempts or history.waits:
+        if entry.verdict or entry.unlooked or history.doubt or history.attempts or history.waits:
             entry.step = LookFor()
         return entry
 
@@ -176,6 +193,8 @@ class Outbound:
                 f"given up after {history.attempts} attempts; the last one ended with {history.told}",
                 "see the deferrals before for the cause, then 'mailrouter dead replay ID'",
             )
+        if history.waited(now) > self._limits.max_wait:
+            return waited_too_long(self._limits.max_wait, f"the last time for {history.told}", "")
         return None
 
     async def _settle(self, entry: Entry, outcome: Outcome) -> None:

@@ -9,9 +9,13 @@
               Rejected                     LookFor, with a verdict (rule 8)
               Deferred                     Done; on the last attempt LookFor, with a verdict
     LookFor   something has left           Done(Delivered)                                    3a, 6
+              leaving, live drafts, doubt  Done(Waiting), without doubt from now on           book
+              leaving, live drafts         Retire(all of them), then LookFor                  book
+              leaving, nothing, no doubt   Move to the next place                             book
               expired, too early to judge  Done(Waiting)                                      7
               verdict, live drafts         Retire(all of them), then LookFor                  7, 8
               verdict, none                Done(Rejected)                                     7, 8
+              the place is closed          Done(Waiting) until the next one opens             book
               one live draft               Send(that one, whoever made it)                    3b
               several live drafts          Retire(all but the first), then LookFor            3c, 4
               nothing, no doubt            Create; Fetch where files by URL are to be had     3d
@@ -21,7 +25,8 @@
               Deferred                     Done; on the last attempt LookFor, with a verdict
               Unknown                      LookFor: never sent again without one             5
 
-An act that got no answer twice in one pass is given back (rule 9): `MAX_UNANSWERED`.
+Create and Send are not done in a place that is closed. "book": `worker/profiles/book.py`, where mail is when profiles
+change. An act that got no answer twice in one pass is given back (rule 9): `MAX_UNANSWERED`.
 """
 
 from dataclasses import replace
@@ -32,19 +37,34 @@ from worker.clock import rfc3339
 from worker.mail.message import Spooled
 from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Scope, Unknown, Unresolved
 from worker.mail.transport import Drafted, DraftOutcome, SendOutcome, Sight
-from worker.outbound.entry import CLOCK_ALLOWANCE, Create, Done, Entry, Fetch, LookFor, Retire, Send, Step, Waiting
+from worker.outbound.entry import (
+    CLOCK_ALLOWANCE,
+    Create,
+    Done,
+    Entry,
+    Fetch,
+    LookFor,
+    Move,
+    Retire,
+    Send,
+    Step,
+    Waiting,
+)
 
 MAX_UNANSWERED: Final = 2
 EMPTY_LOOKS: Final = 3
 EMPTY_LOOK_PAUSE_SECONDS: Final = 30
+_LEAVING_SECONDS: Final = 1
 
 
 def before_create(entry: Entry, now: datetime) -> Step:
     """Rule 7: the clock is compared before each create. A draft is complete at once, so its files come before it."""
     if _expired(entry, now):
         entry.verdict = entry.verdict or expiry(entry)
-    if entry.verdict:
+    if entry.verdict or entry.leaving:
         return LookFor()
+    if (closed := _closed(entry, now)) is not None:
+        return closed
     return Fetch() if entry.links else Create()
 
 
@@ -64,7 +84,7 @@ def after_fetch(entry: Entry, outcome: tuple[Spooled, ...] | Deferred | Rejected
 def after_create(entry: Entry, outcome: DraftOutcome) -> Step:
     match outcome:
         case Drafted():
-            entry.doubt = True
+            entry.begin()
             return LookFor()
         case Unknown(reason):
             return _unanswered(entry, reason)
@@ -81,18 +101,15 @@ def after_look(entry: Entry, sight: Sight, began_at: datetime, now: datetime) ->
         return Done(Delivered(sight.left_as))
     if entry.sent:
         return Done(Delivered(""))
+    if entry.leaving:
+        return _leave(entry, sight)
+    if (closed := _closed(entry, now)) is not None:
+        return closed
     if entry.verdict is None and _expired(entry, now):
         entry.verdict = expiry(entry)
     if entry.verdict is not None:
         return _end(entry, entry.verdict, sight, began_at, now)
-    match sight.live:
-        case ():
-            return _nothing(entry) if entry.doubt else Create()
-        case (alone,):
-            return Send(alone)
-        case (_, *others):
-            return Retire(tuple(others), all_of_them=False)
-    raise AssertionError(sight)
+    return _go_on(entry, sight)
 
 
 def after_send(entry: Entry, outcome: SendOutcome) -> Step:
@@ -121,6 +138,38 @@ def expiry(entry: Entry) -> Reason:
 
 def _expired(entry: Entry, now: datetime) -> bool:
     return entry.expires_at is not None and now >= entry.expires_at
+
+
+def _go_on(entry: Entry, sight: Sight) -> Step:
+    match sight.live:
+        case ():
+            return _nothing(entry) if entry.doubt else Create()
+        case (alone,):
+            return Send(alone)
+        case (_, *others):
+            return Retire(tuple(others), all_of_them=False)
+    raise AssertionError(sight)
+
+
+def _leave(entry: Entry, sight: Sight) -> Step:
+    """Something may still have left from a place further on, so not even a verdict ends it here.
+
+    Before a draft of ours is retired the message itself says that there is no doubt any more: whoever takes it up after
+    a worker that died over it finds neither draft nor doubt, and goes on.
+    """
+    if sight.live and entry.doubt_here:
+        entry.doubt = False
+        return Done(Waiting(_LEAVING_SECONDS, "the profiles have changed: it is taken out of a mailbox"))
+    if sight.live:
+        return Retire(sight.live, all_of_them=True)
+    return _nothing(entry) if entry.doubt_here else Move()
+
+
+def _closed(entry: Entry, now: datetime) -> Step | None:
+    if entry.closes_at is None or entry.opens_at is None or now < entry.closes_at:
+        return None
+    wait = max(1.0, (entry.opens_at - now).total_seconds())
+    return Done(Waiting(wait, "the profiles have changed: it goes on in another mailbox"))
 
 
 def _end(entry: Entry, verdict: Reason, sight: Sight, began_at: datetime, now: datetime) -> Step:

@@ -25,7 +25,16 @@ GIVE_BACK_SECONDS: Final = 5
 GRACE: Final = timedelta(days=1)
 """How long past the horizon a request is still deferred while its mailbox cannot be looked into."""
 
-_BURIED: Final = frozenset({"too-old", "no-profile", "credentials-not-allowed", "attachment-not-allowed"})
+_BURIED: Final = frozenset(
+    {
+        "too-old",
+        "no-profile",
+        "credentials-not-allowed",
+        "send-on-behalf-not-allowed",
+        "attachment-not-allowed",
+        "waited-too-long",
+    }
+)
 """Refusals of ours that an operator can put right: kept in the dead-letter queue for 'dead replay'."""
 
 
@@ -38,11 +47,14 @@ BUG: Final = Reason(
 
 
 class Settlement:
-    def __init__(self, broker: Broker, clock: Clock, *, max_attempts: int, horizon: timedelta) -> None:
+    def __init__(
+        self, broker: Broker, clock: Clock, *, max_attempts: int, horizon: timedelta, max_wait: timedelta
+    ) -> None:
         self._broker = broker
         self._clock = clock
         self._max_attempts = max_attempts
         self._horizon = horizon
+        self._max_wait = max_wait
 
     async def settle(self, entry: Entry, outcome: Outcome) -> str:
         """Tell the CRM, move the message on, ack. Returns the outcome's name; "unsettled" without the broker's word."""
@@ -137,12 +149,17 @@ class Settlement:
             return await self._report(entry, Unresolved(reason))
         history = replace(entry.history, doubt=entry.doubt, empty_looks=0)
         if reason.scope.beyond_message:
+            if history.waited(now) > self._max_wait and not (entry.doubt or entry.unlooked):
+                return await self._report(
+                    entry, Rejected(waited_too_long(self._max_wait, reason.message, reason.remedy))
+                )
             delay = float(retry.after_wait(history.waits))
-            later = replace(history, waits=history.waits + 1, told=reason.code)
+            since = history.waiting_since or rfc3339(now)
+            later = replace(history, waits=history.waits + 1, told=reason.code, waiting_since=since)
             tell = history.told != reason.code
         else:
             delay = float(retry.after_attempt(entry.attempt, self._max_attempts) or retry.ATTEMPTS[-1])
-            later = replace(history, attempts=entry.attempt, waits=0, told=reason.code)
+            later = replace(history, attempts=entry.attempt, waits=0, told=reason.code, waiting_since="")
             tell = True
         delay = self._no_longer_than(entry, now, max(delay, outcome.retry_after_seconds or 0))
         retry_at = now + timedelta(seconds=delay)
@@ -159,7 +176,8 @@ class Settlement:
         return min(delay, max(1.0, (entry.expires_at - now).total_seconds()))
 
     async def _park(self, entry: Entry, delay_seconds: float, history: History) -> None:
-        headers = replace(history, doubt=entry.doubt).headers()
+        begun_in = entry.begun_in if entry.doubt else ""
+        headers = replace(history, doubt=entry.doubt, begun_in=begun_in, unlooked=entry.unlooked).headers()
         delivery = next((each for each in entry.deliveries if not each.bulk), entry.deliveries[0])
         await self._broker.park(delivery, delay_seconds, headers)
 
@@ -172,6 +190,16 @@ class Settlement:
 
     async def _publish(self, event: Event) -> None:
         await self._broker.publish(event.routing_key, event.body, event.id)
+
+
+def waited_too_long(limit: timedelta, cause: str, remedy: str) -> Reason:
+    hours = limit / timedelta(hours=1)
+    return Reason(
+        "waited-too-long",
+        Scope.MAILBOX,
+        f"given up after more than {hours:g} hours of waiting: {cause}",
+        (remedy and remedy + " ") + "Then 'mailrouter dead replay ID' sends it.",
+    )
 
 
 def _subject(entry: Entry) -> Subject:

@@ -51,8 +51,8 @@ class Directory:
                 "no-profile",
                 Scope.MAILBOX,
                 f"no mailbox entry with an outgoing profile covers {address}",
-                f'add a [[mailbox]] with address = "{address}" and outgoing = "..." to the profiles file, then '
-                "restart the workers and 'mailrouter dead replay ID'",
+                f'add a [[mailbox]] with address = "{address}" and outgoing = "..." to the profiles, then '
+                "'mailrouter dead replay ID'",
             )
         profile = self.profiles[mailbox.outgoing]
         if profile.credentials == "user-specified" and not mailbox.allow_credentials:
@@ -60,7 +60,16 @@ class Directory:
                 "credentials-not-allowed",
                 Scope.MAILBOX,
                 f"{address} does not allow the router to use its credentials (allow_credentials = false)",
-                "allow it or give the mailbox another profile, restart the workers and 'mailrouter dead replay ID'",
+                "allow it, or give the mailbox another profile, then 'mailrouter dead replay ID'",
+            )
+        if profile.sends_from_account and not mailbox.allow_send_on_behalf:
+            return Reason(
+                "send-on-behalf-not-allowed",
+                Scope.MAILBOX,
+                f"{address} does not allow others to send on its behalf (allow_send_on_behalf = false), and with "
+                f'access = "{profile.access}" {profile.username} would send',
+                "allow it, or give the mailbox a profile with impersonation or with its own credentials, then "
+                "'mailrouter dead replay ID'",
             )
         working = profile.username if profile.sends_from_account else address
         assert working is not None
@@ -86,6 +95,14 @@ class Directory:
             and self.profiles[mailbox.incoming].credentials == "user-specified"
             and not mailbox.allow_credentials
         )
+
+    def reaches(self, working: WorkingMailbox) -> bool:
+        """Whether the profile is there, and knows who opens the mailbox."""
+        profile = self.profiles.get(working.profile)
+        if profile is None or profile.credentials == "other-specified":
+            return profile is not None
+        entry = self._entry(working.address)
+        return entry is not None and entry.username is not None and entry.password is not None
 
     def credentials(self, working: WorkingMailbox) -> Credentials:
         """Whose name and password open a working mailbox."""

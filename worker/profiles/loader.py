@@ -30,8 +30,10 @@ def load(path: Path) -> Directory:
     return parse(data, str(path))
 
 
-def parse(data: dict[str, Any], place: str) -> Directory:
-    """As `load`, from what was read. `place` is what faults name as the file."""
+def parse(data: dict[str, Any], place: str, *, here: bool = True) -> Directory:
+    """As `load`, from what was read. `place` is what faults name as the file. Not `here`: secrets and files are not
+    looked for, since it is another machine that needs them.
+    """
     faults = [f"{place}: {key}: unknown table; [[profile]] and [[mailbox]] are known" for key in data.keys() - _TABLES]
     profiles, wrong_profiles = _tables(data.get("profile", []), Profile, "profile", "name")
     mailboxes, wrong_mailboxes = _tables(data.get("mailbox", []), Mailbox, "mailbox", "address")
@@ -41,7 +43,8 @@ def parse(data: dict[str, Any], place: str) -> Directory:
     written = {str(table.get("name")) for table in _as_tables(data.get("profile", []))}
     for mailbox in mailboxes:
         faults += [f"{place}: {fault}" for fault in _relations(mailbox, known, written)]
-    faults += [f"{place}: {fault}" for fault in _secrets(profiles, mailboxes)]
+    if here:
+        faults += [f"{place}: {fault}" for fault in _secrets(profiles, mailboxes)]
     if not data.get("profile") and not faults:
         faults.append(f"{place}: no [[profile]] table: nothing could be sent")
     if faults:

@@ -27,7 +27,11 @@ QUIET_SECONDS: Final = 3.0
 """So long without another message means that somebody else has taken the rest."""
 
 HISTORY_HEADERS: Final = frozenset(
-    {*BURIAL_HEADERS, "x-attempts", "x-doubt", "x-empty-looks", "x-first-seen-at", "x-told", "x-waits"}
+    {
+        *BURIAL_HEADERS,
+        *("x-attempts", "x-begun-in", "x-doubt", "x-empty-looks", "x-first-seen-at", "x-told", "x-unlooked"),
+        *("x-waiting-since", "x-waits"),
+    }
 )
 """What our own passes wrote on a message. A replayed one begins without a past (PROTOCOL 3: the doubt is cleared)."""
 

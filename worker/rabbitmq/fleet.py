@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from worker.events.fleet import WorkerState, bounded
 from worker.rabbitmq.connection import LOST, Session, closing_told
+from worker.rabbitmq.profiles import ANNOUNCEMENT
 from worker.rabbitmq.topology import FLEET, OUTBOUND, POLLS, QUEUES
 
 WAIT_SECONDS: Final = 2.0
@@ -55,13 +56,16 @@ class FleetState:
     silent: int
 
 
-async def answer_questions(session: Session, state: Callable[[], WorkerState]) -> None:
-    """Answer for this worker until the session is stopping."""
+async def answer_questions(session: Session, state: Callable[[], WorkerState], announced: asyncio.Event) -> None:
+    """Answer for this worker until the session is stopping; set `announced` when other profiles are announced."""
     channel = await session.channel()
     underlay = await channel.get_underlay_channel()
 
     async def answer(question: DeliveredMessage) -> None:
         asked = question.header.properties
+        if asked.message_type == ANNOUNCEMENT:
+            announced.set()
+            return
         asker, everything = asked.reply_to or "", asked.message_type == _EVERYTHING
         # Only where askers wait: nobody is to make workers write into any other queue.
         if not asker.startswith(_OWN) or not (everything or asked.message_type == _STATUS):

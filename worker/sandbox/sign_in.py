@@ -33,7 +33,8 @@ class SignIn:
         scheme = scheme.casefold()
         found: User | Reply | None
         if not scheme:
-            found = self._signed_in.get(request.transport) if self._signed_in else None
+            connection = request.transport
+            found = self._signed_in.get(connection) if self._signed_in and connection is not None else None
         elif scheme not in self._options.sign_in:
             found = None
         elif scheme == "basic":
@@ -66,6 +67,8 @@ class SignIn:
         try:
             message = base64.b64decode(credentials, validate=True)
         except binascii.Error:
+            return None
+        if connection is None:  # the client has gone meanwhile
             return None
         handshake = self._handshakes.pop(connection, None)
         self._signed_in.pop(connection, None)

@@ -3,14 +3,14 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from aiohttp import web
 
 from worker.sandbox.exchange import Exchange
 from worker.sandbox.faults import Order
 from worker.sandbox.guarded import guarded, in_json, in_lines
-from worker.sandbox.options import WAYS, Autodiscover, Dwell, Way
+from worker.sandbox.options import WAYS, Autodiscover, Dwell, Options, Way
 from worker.sandbox.sent_mail import SentMail
 
 
@@ -78,7 +78,8 @@ class Witness:
     async def _options(self, request: web.Request) -> web.Response:
         """The fields of `Options` to change; `dwell` and `autodiscover` as objects of their own, each as a whole."""
         options = self._exchange.options
-        for name, value in (await request.json()).items():
+        _check(Options, asked := await request.json())
+        for name, value in asked.items():
             if name not in {each.name for each in dataclasses.fields(options)}:
                 raise ValueError(f"no such option: {name}")
             setattr(options, name, _READ.get(name, _as_it_is)(value))
@@ -86,6 +87,21 @@ class Witness:
 
     async def _release(self, _request: web.Request) -> web.Response:
         return in_json({"released": self._exchange.departures.release()})
+
+
+def _check(kind: type, values: dict[str, Any]) -> None:
+    """Raises ValueError for a word that is none of an option's."""
+    for name, hint in get_type_hints(kind).items():
+        if name in values and get_origin(hint) is Literal and values[name] not in get_args(hint):
+            raise ValueError(f"{name}: {values[name]}: must be one of {', '.join(map(str, get_args(hint)))}")
+
+
+def _object(kind: type) -> Callable[[dict[str, Any]], object]:
+    def read(values: dict[str, Any]) -> object:
+        _check(kind, values)
+        return kind(**values)
+
+    return read
 
 
 def _as_it_is(value: object) -> object:
@@ -100,8 +116,8 @@ def _ways(value: list[str]) -> tuple[Way, ...]:
 
 
 _READ: Final[dict[str, Callable[[Any], object]]] = {
-    "dwell": lambda value: Dwell(**value),
-    "autodiscover": lambda value: Autodiscover(**value),
+    "dwell": _object(Dwell),
+    "autodiscover": _object(Autodiscover),
     "sign_in": _ways,
     "ews_allowed_app_ids": lambda value: None if value is None else tuple(value),
 }

@@ -7,7 +7,7 @@ from worker.mail.address import Address
 from worker.mail.message import Attachment, Link, Message
 from worker.mail.outcome import Deferred, Reason, Scope
 from worker.mail.stamp import stamp_of
-from worker.mail.transport import Draft
+from worker.mail.transport import Draft, WorkingMailbox
 from worker.outbound.entry import Entry
 from worker.outbound.history import History
 
@@ -23,6 +23,7 @@ OTHER = Draft(NOW, "id-2", "key-2", "<a@b>")
 def entry(event_id: str = "event-1", *urls: str, **state: Any) -> Entry:
     state.setdefault("history", History(first_seen_at="2026-11-23T08:00:00.000Z"))
     state.setdefault("mailbox", "anna@contoso.example")
+    state.setdefault("places", (WorkingMailbox("P", "anna@contoso.example"),))
     return Entry(
         message=Message(
             stamp=stamp_of("/crm", event_id),
@@ -39,3 +40,9 @@ def entry(event_id: str = "event-1", *urls: str, **state: Any) -> Entry:
         profile="P",
         **state,
     )
+
+
+def placed(working: WorkingMailbox, subject: Entry) -> Entry:
+    """The same, in another place."""
+    subject.places = (working,)
+    return subject

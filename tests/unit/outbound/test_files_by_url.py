@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from tests.unit.outbound.build import DEFERRED, EXPIRY, NOW, TROUBLE, entry
+from tests.unit.outbound.build import DEFERRED, EXPIRY, NOW, TROUBLE, entry, placed
 from tests.unit.outbound.test_lanes import ANNA, BEA, Yard
 from worker.mail.message import Attachment, Spooled
 from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Scope, Unresolved
@@ -34,7 +34,7 @@ async def test_the_files_are_there_before_the_draft() -> None:
         mail.message, attachments=(Attachment("b.txt", "text/plain", b"UQ=="), *mail.message.attachments)
     )
     async with yard.open() as lanes:
-        lanes.submit(ANNA, mail)
+        lanes.submit(mail)
 
     assert yard.journal.kinds() == ["fetch", "draft", "look", "send"]
     assert yard.journal.of("fetch") == [[URL, OTHER]]
@@ -47,10 +47,10 @@ async def test_a_slow_download_delays_no_other_mail() -> None:
     yard = Yard()
     async with yard.open() as lanes:
         gate = slow(yard)
-        lanes.submit(ANNA, entry("slow", URL))
-        lanes.submit(ANNA, entry("quick"))
-        lanes.submit(ANNA, entry("quick-by-url", OTHER))
-        lanes.submit(BEA, entry("of-another"))
+        lanes.submit(entry("slow", URL))
+        lanes.submit(entry("quick"))
+        lanes.submit(entry("quick-by-url", OTHER))
+        lanes.submit(placed(BEA, entry("of-another")))
         await until(yard, "send", 3)
         assert {each.event_id for each, _ in yard.settled} <= {"quick", "quick-by-url", "of-another"}
         gate.set()
@@ -62,7 +62,7 @@ async def test_a_slow_download_delays_no_other_mail() -> None:
 async def test_who_has_to_look_first_looks_first() -> None:
     yard = Yard()
     async with yard.open() as lanes:
-        lanes.submit(ANNA, entry("mail", URL, step=LookFor()))
+        lanes.submit(entry("mail", URL, step=LookFor()))
 
     assert yard.journal.kinds() == ["look", "fetch", "draft", "look", "send"]
     assert [type(outcome) for outcome in yard.outcomes()] == [Delivered]
@@ -74,7 +74,7 @@ async def test_what_has_left_needs_no_files() -> None:
     mail = entry("mail", URL, step=LookFor())
     yard.transport.outgoing(ANNA).look_script = [Look({mail.stamp: Sight(left_as="<a@b>")})]
     async with yard.open() as lanes:
-        lanes.submit(ANNA, mail)
+        lanes.submit(mail)
 
     assert yard.journal.kinds() == ["look"]
     assert yard.outcomes() == [Delivered("<a@b>")]
@@ -84,7 +84,7 @@ async def test_a_file_that_is_not_there_fails_the_mail_after_a_look() -> None:
     yard = Yard()
     yard.files.script[URL] = [MISSING]
     async with yard.open() as lanes:
-        lanes.submit(ANNA, entry("mail", URL))
+        lanes.submit(entry("mail", URL))
 
     assert yard.journal.kinds() == ["fetch", "look"]
     assert yard.outcomes() == [MISSING]
@@ -96,7 +96,7 @@ async def test_a_file_that_is_not_there_any_more_does_not_fail_a_mail_that_has_l
     mail = entry("mail", URL)
     yard.transport.outgoing(ANNA).look_script = [Look({mail.stamp: Sight(left_as="<a@b>")})]
     async with yard.open() as lanes:
-        lanes.submit(ANNA, mail)
+        lanes.submit(mail)
 
     assert yard.outcomes() == [Delivered("<a@b>")]
 
@@ -105,8 +105,8 @@ async def test_a_file_that_cannot_be_had_now_defers_the_mail_and_on_the_last_att
     yard = Yard()
     yard.files.script[URL] = [DEFERRED, DEFERRED]
     async with yard.open() as lanes:
-        lanes.submit(ANNA, entry("mail", URL))
-        lanes.submit(ANNA, entry("last", URL, last_attempt=True))
+        lanes.submit(entry("mail", URL))
+        lanes.submit(entry("last", URL, last_attempt=True))
 
     assert {each.event_id: outcome for each, outcome in yard.settled} == {
         "mail": DEFERRED,
@@ -119,7 +119,7 @@ async def test_what_has_expired_meanwhile_is_not_sent() -> None:
     yard = Yard()
     async with yard.open() as lanes:
         gate = slow(yard)
-        lanes.submit(ANNA, entry("mail", URL, expires_at=EXPIRY))
+        lanes.submit(entry("mail", URL, expires_at=EXPIRY))
         await until(yard, "fetch")
         yard.clock.seconds += (EXPIRY - NOW + timedelta(minutes=1)).total_seconds()
         gate.set()
@@ -136,7 +136,7 @@ async def test_copies_of_a_request_are_fetched_once() -> None:
     async with yard.open() as lanes:
         gate = slow(yard)
         for _ in range(3):
-            lanes.submit(ANNA, entry("mail", URL))
+            lanes.submit(entry("mail", URL))
         await until(yard, "fetch")
         gate.set()
 
@@ -148,9 +148,9 @@ async def test_a_bug_costs_its_own_request() -> None:
     yard = Yard()
     yard.files.script[URL] = [RuntimeError("a bug"), RuntimeError("a bug")]
     async with yard.open() as lanes:
-        lanes.submit(ANNA, entry("mail", URL))
-        lanes.submit(ANNA, entry("last", URL, last_attempt=True))
-        lanes.submit(ANNA, entry("other", OTHER))
+        lanes.submit(entry("mail", URL))
+        lanes.submit(entry("last", URL, last_attempt=True))
+        lanes.submit(entry("other", OTHER))
 
     kinds = {each.event_id: type(outcome) for each, outcome in yard.settled}
     assert kinds == {"mail": Deferred, "last": Unresolved, "other": Delivered}
@@ -160,10 +160,10 @@ async def test_nothing_is_fetched_for_a_sender_who_may_not_send_now() -> None:
     yard = Yard()
     yard.transport.outgoing(ANNA).look_script = [TROUBLE]
     async with yard.open() as lanes:
-        lanes.submit(ANNA, entry("first"))
+        lanes.submit(entry("first"))
         await until(yard, "look")
         await asyncio.wait_for(yard.something_settled.wait(), 5)
-        lanes.submit(ANNA, entry("second", URL))
+        lanes.submit(entry("second", URL))
 
     assert not yard.journal.of("fetch")
     assert [type(outcome) for outcome in yard.outcomes()] == [Deferred, Deferred]
@@ -174,8 +174,8 @@ async def test_a_host_that_hangs_has_a_short_line_and_other_hosts_have_their_own
     async with yard.open() as lanes:
         gate = slow(yard)
         for number in range(IN_LINE + 5):
-            lanes.submit(ANNA, entry(f"mail-{number}", URL))
-        lanes.submit(ANNA, entry("other", OTHER))
+            lanes.submit(entry(f"mail-{number}", URL))
+        lanes.submit(entry("other", OTHER))
         await until(yard, "send")
         turned_away = [outcome for outcome in yard.outcomes() if isinstance(outcome, Deferred)]
         assert [(each.reason.code, each.reason.scope.beyond_message) for each in turned_away] == [
@@ -193,10 +193,10 @@ async def test_who_stops_waits_for_no_download() -> None:
     yard = Yard()
     async with yard.open() as lanes:
         slow(yard)
-        lanes.submit(ANNA, entry("mail", URL))
+        lanes.submit(entry("mail", URL))
         await until(yard, "fetch")
         await lanes.drain()
-        lanes.submit(ANNA, entry("later", URL))
+        lanes.submit(entry("later", URL))
         lanes.close()
 
     assert yard.settled == []
@@ -208,8 +208,8 @@ async def test_who_stops_lets_go_of_what_was_fetched() -> None:
     async with yard.open() as lanes:
         mailbox = yard.transport.outgoing(ANNA)
         mailbox.gate.clear()
-        lanes.submit(ANNA, entry("first"))
-        lanes.submit(ANNA, entry("second", URL))
+        lanes.submit(entry("first"))
+        lanes.submit(entry("second", URL))
         await until(yard, "fetch")
         await asyncio.sleep(0)
         draining = asyncio.create_task(lanes.drain())
@@ -227,8 +227,8 @@ async def test_what_is_given_back_lets_go_of_its_files() -> None:
     async with yard.open() as lanes:
         mailbox = yard.transport.outgoing(ANNA)
         mailbox.gate.clear()
-        lanes.submit(ANNA, entry("hanging"))
-        lanes.submit(ANNA, entry("by-url", URL))
+        lanes.submit(entry("hanging"))
+        lanes.submit(entry("by-url", URL))
         await until(yard, "fetch")
         await asyncio.sleep(0)
         yard.clock.passed.set()

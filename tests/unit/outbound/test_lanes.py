@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.unit.outbound.build import TROUBLE, entry
+from tests.unit.outbound.build import TROUBLE, entry, placed
 from tests.unit.outbound.fakes import FakeDelivery, FakeFiles, FakeTransport, Journal, StubClock
 from worker.mail.outcome import Deferred, Delivered, Scope, Unresolved
 from worker.mail.transport import WorkingMailbox
@@ -66,7 +66,7 @@ class Yard:
 async def test_one_mail_takes_three_calls() -> None:
     yard = Yard()
     async with yard.open() as lanes:
-        lanes.submit(ANNA, entry())
+        lanes.submit(entry())
     assert yard.journal.kinds() == ["draft", "look", "send"]
     assert [type(outcome) for outcome in yard.outcomes()] == [Delivered]
 
@@ -76,10 +76,10 @@ async def test_what_comes_meanwhile_goes_together() -> None:
     async with yard.open() as lanes:
         mailbox = yard.transport.outgoing(ANNA)
         mailbox.gate.clear()
-        lanes.submit(ANNA, entry("first"))
+        lanes.submit(entry("first"))
         await asyncio.sleep(0)
         for number in range(2 * BATCH_MAILS + 3):
-            lanes.submit(ANNA, entry(f"event-{number}"))
+            lanes.submit(entry(f"event-{number}"))
         await asyncio.sleep(0)
         mailbox.gate.set()
     assert yard.batches() == [1, BATCH_MAILS, BATCH_MAILS, 3]
@@ -91,8 +91,8 @@ async def test_a_slow_mailbox_holds_up_nobody_else() -> None:
     async with yard.open() as lanes:
         slow = yard.transport.outgoing(ANNA)
         slow.gate.clear()
-        lanes.submit(ANNA, entry("slow"))
-        lanes.submit(BEA, entry("quick"))
+        lanes.submit(entry("slow"))
+        lanes.submit(placed(BEA, entry("quick")))
         await asyncio.wait_for(yard.something_settled.wait(), 5)
         assert [subject.event_id for subject, _ in yard.settled] == ["quick"]
         slow.gate.set()
@@ -104,7 +104,7 @@ async def test_copies_of_a_request_are_one_entry() -> None:
     async with yard.open() as lanes:
         yard.transport.outgoing(ANNA).gate.clear()
         for _ in range(3):
-            lanes.submit(ANNA, entry(deliveries=[FakeDelivery(yard.journal)]))
+            lanes.submit(entry(deliveries=[FakeDelivery(yard.journal)]))
             await asyncio.sleep(0)
         yard.transport.outgoing(ANNA).gate.set()
     assert yard.batches() == [1]
@@ -116,11 +116,11 @@ async def test_other_mail_overtakes_campaign_mail() -> None:
     yard = Yard()
     async with yard.open() as lanes:
         yard.transport.outgoing(ANNA).gate.clear()
-        lanes.submit(ANNA, entry("campaign-0", bulk=True))
+        lanes.submit(entry("campaign-0", bulk=True))
         await asyncio.sleep(0)
         for number in range(1, 30):
-            lanes.submit(ANNA, entry(f"campaign-{number}", bulk=True))
-        lanes.submit(ANNA, entry("urgent"))
+            lanes.submit(entry(f"campaign-{number}", bulk=True))
+        lanes.submit(entry("urgent"))
         yard.transport.outgoing(ANNA).gate.set()
     order = [stamps for _, stamps in yard.journal.of("draft")]
     assert order[1] == ["/crm urgent"]
@@ -130,9 +130,9 @@ async def test_campaigns_of_other_mailboxes_take_no_slot_of_other_mail() -> None
     yard = Yard()
     async with yard.open(concurrency=1) as lanes:
         yard.transport.outgoing(BEA).gate.clear()
-        lanes.submit(BEA, entry("campaign", bulk=True))
+        lanes.submit(placed(BEA, entry("campaign", bulk=True)))
         await asyncio.sleep(0)
-        lanes.submit(ANNA, entry("urgent"))
+        lanes.submit(entry("urgent"))
         await asyncio.wait_for(yard.something_settled.wait(), 5)
         assert [subject.event_id for subject, _ in yard.settled] == ["urgent"]
         yard.transport.outgoing(BEA).gate.set()
@@ -142,10 +142,10 @@ async def test_a_paused_mailbox_is_not_asked() -> None:
     yard = Yard()
     async with yard.open() as lanes:
         yard.transport.outgoing(ANNA).draft_script = [TROUBLE]
-        lanes.submit(ANNA, entry("event-1"))
+        lanes.submit(entry("event-1"))
         await asyncio.wait_for(yard.something_settled.wait(), 5)
-        lanes.submit(ANNA, entry("event-2"))
-        lanes.submit(BEA, entry("event-3", mailbox=BEA.address))
+        lanes.submit(entry("event-2"))
+        lanes.submit(placed(BEA, entry("event-3", mailbox=BEA.address)))
     assert [name for name, _ in yard.journal.of("draft")] == [ANNA.address, BEA.address]
     assert [type(outcome) for outcome in yard.outcomes()] == [Deferred, Deferred, Delivered]
 
@@ -155,10 +155,10 @@ async def test_a_sender_in_trouble_does_not_stop_others_of_the_same_account() ->
     account = WorkingMailbox("P", "router@contoso.example")
     async with yard.open() as lanes:
         yard.transport.outgoing(account).draft_script = [TROUBLE]
-        lanes.submit(account, entry("event-1"))
+        lanes.submit(placed(account, entry("event-1")))
         await asyncio.wait_for(yard.something_settled.wait(), 5)
-        lanes.submit(account, entry("event-2"))
-        lanes.submit(account, entry("event-3", mailbox=BEA.address))
+        lanes.submit(placed(account, entry("event-2")))
+        lanes.submit(placed(account, entry("event-3", mailbox=BEA.address)))
     assert yard.batches() == [1, 1]
     outcomes = {subject.event_id: type(outcome) for subject, outcome in yard.settled}
     assert outcomes == {"event-1": Deferred, "event-2": Deferred, "event-3": Delivered}
@@ -169,8 +169,8 @@ async def test_a_bug_costs_only_the_request_it_is_about() -> None:
     async with yard.open() as lanes:
         mailbox = yard.transport.outgoing(ANNA)
         mailbox.draft_script = [RuntimeError("bug"), RuntimeError("bug")]
-        lanes.submit(ANNA, entry("event-1", last_attempt=True))
-        lanes.submit(ANNA, entry("event-2"))
+        lanes.submit(entry("event-1", last_attempt=True))
+        lanes.submit(entry("event-2"))
     outcomes = {subject.event_id: outcome for subject, outcome in yard.settled}
     assert isinstance(outcomes["event-1"], Unresolved)
     assert isinstance(outcomes["event-2"], Delivered)
@@ -180,7 +180,7 @@ async def test_after_a_bug_nothing_is_sent_without_a_look() -> None:
     yard = Yard()
     async with yard.open() as lanes:
         yard.transport.outgoing(ANNA).draft_script = [RuntimeError("bug")]
-        lanes.submit(ANNA, entry())
+        lanes.submit(entry())
     assert yard.journal.kinds() == ["draft", "look", "draft", "look", "send"]
 
 
@@ -189,14 +189,14 @@ async def test_what_waits_behind_a_mailbox_that_hangs_is_given_back() -> None:
     async with yard.open() as lanes:
         mailbox = yard.transport.outgoing(ANNA)
         mailbox.gate.clear()
-        lanes.submit(ANNA, entry("hangs"))
+        lanes.submit(entry("hangs"))
         await asyncio.sleep(0)
-        lanes.submit(ANNA, entry("behind"))
-        lanes.submit(ANNA, entry("campaign", bulk=True))
+        lanes.submit(entry("behind"))
+        lanes.submit(entry("campaign", bulk=True))
         yard.clock.passed.set()
         await asyncio.wait_for(yard.something_settled.wait(), 5)
-        lanes.submit(ANNA, entry("later"))
-        lanes.submit(ANNA, entry("hangs"))
+        lanes.submit(entry("later"))
+        lanes.submit(entry("hangs"))
         yard.something_settled.clear()
         await asyncio.wait_for(yard.something_settled.wait(), 5)
         yard.clock.passed.clear()
@@ -213,8 +213,8 @@ async def test_a_mailbox_that_hung_goes_on_when_it_answers() -> None:
     yard = Yard()
     async with yard.open() as lanes:
         yard.transport.outgoing(ANNA).gate.clear()
-        lanes.submit(ANNA, entry("hangs"))
-        lanes.submit(BEA, entry("other", mailbox=BEA.address))
+        lanes.submit(entry("hangs"))
+        lanes.submit(placed(BEA, entry("other", mailbox=BEA.address)))
         await asyncio.wait_for(yard.something_settled.wait(), 5)
         yard.clock.passed.set()
         await asyncio.sleep(0)
@@ -222,7 +222,7 @@ async def test_a_mailbox_that_hung_goes_on_when_it_answers() -> None:
         yard.clock.passed.clear()
         yard.something_settled.clear()
         await asyncio.wait_for(yard.something_settled.wait(), 5)
-        lanes.submit(ANNA, entry("later"))
+        lanes.submit(entry("later"))
     assert [type(outcome) for outcome in yard.outcomes()] == [Delivered] * 3
 
 
@@ -230,10 +230,10 @@ async def test_draining_ends_what_is_under_way_and_begins_nothing() -> None:
     yard = Yard()
     async with yard.open() as lanes:
         yard.transport.outgoing(ANNA).gate.clear()
-        lanes.submit(ANNA, entry("under way"))
+        lanes.submit(entry("under way"))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        lanes.submit(ANNA, entry("waiting"))
+        lanes.submit(entry("waiting"))
         drained = asyncio.create_task(lanes.drain())
         await asyncio.sleep(0)
         yard.transport.outgoing(ANNA).gate.set()

@@ -20,7 +20,9 @@ class Desk:
         self.journal = Journal()
         self.broker = FakeBroker(self.journal)
         self.clock = StubClock()
-        self.settlement = Settlement(self.broker, self.clock, max_attempts=max_attempts, horizon=timedelta(days=7))
+        self.settlement = Settlement(
+            self.broker, self.clock, max_attempts=max_attempts, horizon=timedelta(days=7), max_wait=timedelta(days=3)
+        )
 
     async def settle(self, outcome: Outcome, **state: Any) -> tuple[Entry, str]:
         subject = entry(deliveries=[FakeDelivery(self.journal)], **state)
