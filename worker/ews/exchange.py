@@ -99,6 +99,13 @@ class Exchange:
         self._observe(self.endpoint.profile, operation, _result(got), self._clock.monotonic() - began)
         return got
 
+    async def one(self, operation: str, mailbox: str, body: Filled) -> ResponseMessage | Trouble:
+        """A request about one thing: the response message that says it was done, or why not."""
+        answers = await self.call(operation, mailbox, body, 1)
+        if isinstance(answers, Trouble):
+            return answers
+        return answers[0] if answers[0].succeeded else answers[0].trouble
+
     async def pour(
         self, request: Request, sink: Sink, conclude: Callable[[Answer, Trail], Awaitable[Poured]], quiet_seconds: float
     ) -> Poured | Trouble:

@@ -103,6 +103,22 @@ LOCATION: Final = (
 )
 PROXY: Final = "Check the HTTP proxy that the environment names (HTTPS_PROXY, NO_PROXY)."
 UNREACHABLE: Final = "Check the host and port in the profile's location, the name service, firewall and proxy."
+NAME: Final = "Correct the host in the profile's location, or enter it in the name service (DNS)."
+CERTIFICATE_UNTRUSTED: Final = (
+    "Let the profile trust the CA of the server's certificate: ca_file names a PEM file with the CA's own certificate. "
+    "For a public CA the server must send its intermediate certificates, too."
+)
+CERTIFICATE_NAME: Final = (
+    "Use a host name in location that stands in the server's certificate, or give the server a certificate with this "
+    "name: Get-ExchangeCertificate | Format-List CertificateDomains, Services, Thumbprint."
+)
+CERTIFICATE_EXPIRED: Final = (
+    "Renew the server's certificate and let IIS use it: Get-ExchangeCertificate | Format-List NotAfter, Services, "
+    "Thumbprint; Enable-ExchangeCertificate -Thumbprint <thumbprint> -Services IIS."
+)
+TLS: Final = (
+    "See that the port in location speaks TLS 1.2 or newer, and that nothing between (firewall, load balancer) ends it."
+)
 CERTIFICATE: Final = (
     "Check the server's certificate: its name and date, and that its CA is known (ca_file in the profile for a "
     "private CA)."
@@ -111,6 +127,16 @@ CA_FILE: Final = "Check that ca_file in the profile is a readable file with CA c
 NO_ANSWER: Final = "Nothing: the router looks whether it was done. If it repeats, check the server and the network."
 NOT_EWS: Final = "Check that the profile's location is Exchange itself: something else answered, or answered half."
 RESTLESS: Final = "Nothing: it is tried again. If it goes on, see what changes or fills the mailbox's folders."
+
+# Said of checks
+NOT_SHOWN: Final = (
+    "Have support look at this server: it does not show what it said it keeps, and without that a mail could leave "
+    "twice. Do not send through it."
+)
+NOT_LEFT: Final = (
+    "Look into the Outbox and Drafts of <mailbox>, and see the mail flow: Get-Queue, Get-MessageTrackingLog -Sender "
+    "<sender>."
+)
 
 # Said of reading
 READ_AGAIN: Final = "Nothing: it is read again. If it repeats, give Exchange support the request id."

@@ -67,10 +67,12 @@ class Wire:
     def __init__(self, url: str, ca_file: str | None, timeout_seconds: float, clock: Clock) -> None:
         self._url = url
         self._clock = clock
-        self._proxy = _proxy_for(url)
+        self._proxy = proxy_for(url)
         self._timeout_seconds = timeout_seconds
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=min(_CONNECT_SECONDS, timeout_seconds))
-        connector = aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=_tls(ca_file) if url.startswith("https:") else True)
+        connector = aiohttp.TCPConnector(
+            limit=_CONNECTIONS, ssl=tls_context(ca_file) if url.startswith("https:") else True
+        )
         # Whether a connection was had is the line between "not done" and "perhaps done", so it is noted, not guessed.
         trace = aiohttp.TraceConfig()
         trace.on_connection_create_end.append(_connected)
@@ -239,13 +241,13 @@ def _no_answer(error: Exception, *, sent: bool) -> NoAnswer:
             return NoAnswer("unreachable", sent=False, text=text)
 
 
-def _tls(ca_file: str | None) -> ssl.SSLContext:
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 
-def _proxy_for(url: str) -> str | None:
+def proxy_for(url: str) -> str | None:
     """The proxy the environment names, none for this machine itself: what goes there may be in clear text.
 
     Asked once: aiohttp would ask again, and read ~/.netrc, for every request.

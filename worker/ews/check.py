@@ -1,0 +1,172 @@
+"""Test Access over EWS: the steps of one mailbox and direction, in order, each by the requests that the work itself
+makes.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import uuid4
+
+from worker.clock import Clock
+from worker.ews import remedies
+from worker.ews.endpoint import Endpoint
+from worker.ews.exchange import Exchange
+from worker.ews.folders import Folders
+from worker.ews.incoming import EwsIncomingMailbox
+from worker.ews.operations import get_folder, newest, user_configuration
+from worker.ews.reach import Reach
+from worker.ews.reading import of_mailbox
+from worker.ews.trial import Trial
+from worker.ews.trouble import Trouble
+from worker.mail.checks import REACHING, Finding, Step, passed, skipped
+from worker.mail.incoming import Changes, StateLost
+from worker.mail.outcome import Deferred, Reason, Scope
+from worker.mail.transport import WorkingMailbox
+
+_NOTE_NAME: Final = "CrmMailRouter.Check"
+_Act = Callable[[], Awaitable[Finding]]
+
+
+class EwsChecks:
+    """Implements `Checks`. `route` says how a working mailbox is reached. Close it when all checks have ended."""
+
+    def __init__(self, route: Callable[[WorkingMailbox], Endpoint], clock: Clock, horizon: timedelta) -> None:
+        self._route = route
+        self._clock = clock
+        self._horizon = horizon
+        self._exchanges: dict[Endpoint, Exchange] = {}
+
+    async def outgoing(self, mailbox: WorkingMailbox, sender: str, *, send: bool) -> AsyncIterator[Step]:
+        way = self._way(mailbox)
+        trial = Trial(way.exchange, mailbox.address, sender, self._clock, self._horizon)
+        acts = [*way.acts(trial.folders), ("draft", trial.draft), ("right", trial.right)]
+        if send:
+            acts.append(("send", trial.send))
+        async for step in self._walked(way, acts):
+            yield step
+
+    async def incoming(self, mailbox: WorkingMailbox) -> AsyncIterator[Step]:
+        way = self._way(mailbox)
+        reading = Reading(way.exchange, mailbox.address)
+        acts = [*way.acts(reading.folders), ("sync", reading.sync), ("cursor", reading.cursor)]
+        async for step in self._walked(way, acts):
+            yield step
+
+    async def close(self) -> None:
+        for exchange in self._exchanges.values():
+            await exchange.close()
+        self._exchanges.clear()
+
+    def _way(self, mailbox: WorkingMailbox) -> "Way":
+        endpoint = self._route(mailbox)
+        exchange = self._exchanges.get(endpoint)
+        if exchange is None:
+            exchange = self._exchanges[endpoint] = Exchange(endpoint, _unobserved, self._clock)
+        return Way(exchange, mailbox.address, Reach(endpoint, self._clock))
+
+    async def _walked(self, way: "Way", acts: Sequence[tuple[str, _Act]]) -> AsyncIterator[Step]:
+        """Each step after the one before; behind the first that fails they are skipped."""
+        failed = ""
+        try:
+            for name, act in acts:
+                began = self._clock.monotonic()
+                finding = skipped(f"{failed} failed") if failed else await act()
+                step = Step(name, finding, self._clock.monotonic() - began)
+                failed = name if step.failed else failed
+                yield step
+        finally:
+            await way.reach.close()
+
+
+class Way:
+    """As far as both directions go alike: to the open mailbox."""
+
+    def __init__(self, exchange: Exchange, address: str, reach: Reach) -> None:
+        self.exchange = exchange
+        self.reach = reach
+        self._address = address
+        self._opened: Finding | None = None
+
+    def acts(self, folders: _Act) -> list[tuple[str, _Act]]:
+        reach = self.reach
+        return list(
+            zip(REACHING, (reach.name, reach.connect, reach.tls, self._sign_in, self._open, folders), strict=True)
+        )
+
+    async def _sign_in(self) -> Finding:
+        """The first request. What Exchange says of the mailbox in its answer is the next step's."""
+        body = get_folder.request(self._address, impersonate=self.exchange.endpoint.impersonate)
+        answer = await self.exchange.one("GetFolder", self._address, body)
+        if not isinstance(answer, Trouble):
+            self._opened = passed(self._address)
+        elif _is_about_mailbox(answer):
+            self._opened = Finding.of(answer.reason())
+        else:
+            return Finding.of(answer.reason())
+        return passed(self.exchange.endpoint.parties(self._address).told("<account>"))
+
+    async def _open(self) -> Finding:
+        assert self._opened is not None
+        return self._opened
+
+
+class Reading:
+    """What reading a mailbox needs, under a note of its own instead of the cursor."""
+
+    def __init__(self, exchange: Exchange, address: str) -> None:
+        self._exchange = exchange
+        self._address = address
+        # Two checks at once must not write the same note; nothing else is decided by its name.
+        self._note_name = f"{_NOTE_NAME}.{uuid4().hex[:12]}"
+        self._mailbox = EwsIncomingMailbox(exchange, address, Folders(exchange), self._note_name)
+
+    async def folders(self) -> Finding:
+        body = newest.request(self._address, offset=0, size=1, impersonate=self._exchange.endpoint.impersonate)
+        answer = await self._exchange.one("FindItem", self._address, body)
+        return Finding.of(of_mailbox(answer).reason) if isinstance(answer, Trouble) else passed("Inbox")
+
+    async def sync(self) -> Finding:
+        """A first page of changes, and the next one from the state that came with it."""
+        state = ""
+        for _ in range(2):
+            found = await self._mailbox.changes(state, 1)
+            if isinstance(found, Deferred):
+                return Finding.of(found.reason)
+            if isinstance(found, StateLost):
+                return Finding.of(self._unshown("state-not-kept", "it does not know the sync state it has just given"))
+            assert isinstance(found, Changes)
+            state = found.state
+        return passed("changes of the Inbox are told")
+
+    async def cursor(self) -> Finding:
+        """The note is made, read, written over, read and removed."""
+        try:
+            for note in ("one", "two"):
+                kept = await self._mailbox.keep(note)
+                read = kept if kept is not None else await self._mailbox.recall()
+                if isinstance(read, Deferred):
+                    return Finding.of(read.reason)
+                if read != note:
+                    return Finding.of(self._unshown("note-not-kept", "it does not show a note that it has taken"))
+        finally:
+            removed = await self._remove()
+        if isinstance(removed, Trouble):
+            return Finding.of(of_mailbox(removed).reason)
+        return passed("a note in the Inbox can be kept")
+
+    async def _remove(self) -> object:
+        impersonate = self._exchange.endpoint.impersonate
+        body = user_configuration.delete_request(self._address, self._note_name, impersonate=impersonate)
+        return await self._exchange.one("DeleteUserConfiguration", self._address, body)
+
+    def _unshown(self, code: str, text: str) -> Reason:
+        return Reason(code, Scope.SERVER, f"{self._exchange.endpoint.server}: {text}", remedies.NOT_SHOWN)
+
+
+def _is_about_mailbox(trouble: Trouble) -> bool:
+    """Whether Exchange knew who asks, and speaks of the mailbox."""
+    return trouble.code.startswith("Error") and not trouble.verdict.about_account
+
+
+def _unobserved(profile: str, operation: str, result: str, seconds: float) -> None:
+    """A check is no work: it does not count in metrics."""

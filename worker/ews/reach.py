@@ -1,0 +1,135 @@
+"""The way to one endpoint, below HTTP: the name, the connection, TLS. Each goes on from where the one before ended."""
+
+import asyncio
+import base64
+import contextlib
+import socket
+import ssl
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from worker.clock import Clock
+from worker.ews import remedies
+from worker.ews.endpoint import Endpoint
+from worker.ews.transport import proxy_for, tls_context
+from worker.mail.checks import Finding, Verdict, passed, skipped
+
+_SECONDS: Final = 15.0
+_MOST_HEAD_BYTES: Final = 64 * 2**10
+_EXPIRES_SOON: Final = timedelta(days=14)
+_DATES: Final = frozenset({9, 10})
+_NAMES: Final = frozenset({62, 64})
+"""OpenSSL's X509_V_ERR_* of these causes; all others say that nobody here vouches for the certificate."""
+
+
+class Reach:
+    """Use within one event loop; close it at the end. A proxy that the environment names is gone through."""
+
+    def __init__(self, endpoint: Endpoint, clock: Clock) -> None:
+        self._endpoint = endpoint
+        self._clock = clock
+        self._target = urlsplit(endpoint.url)
+        proxy = proxy_for(endpoint.url)
+        self._proxy = urlsplit(proxy) if proxy else None
+        self._seconds = min(_SECONDS, endpoint.timeout_seconds)
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def name(self) -> Finding:
+        """Whether the host has an address; with a proxy that one's, which looks up the other."""
+        host, port = _host_and_port(self._next)
+        try:
+            async with asyncio.timeout(self._seconds):
+                found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, TimeoutError, UnicodeError) as error:
+            return _failed("name-unknown", f"{host}: no address is found for this name: {_said(error)}", remedies.NAME)
+        addresses = ", ".join(dict.fromkeys(str(each[4][0]) for each in found))
+        return passed(f"proxy {host}: {addresses}" if self._proxy else f"{host}: {addresses}")
+
+    async def connect(self) -> Finding:
+        host, port = _host_and_port(self._next)
+        try:
+            async with asyncio.timeout(self._seconds):
+                reader, self._writer = await asyncio.open_connection(host, port, limit=_MOST_HEAD_BYTES)
+                refused = await self._through(reader, self._writer) if self._proxy else ""
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            if self._proxy:
+                return _failed("proxy", f"proxy {host}:{port}: {_said(error)}", remedies.PROXY)
+            return _failed("unreachable", f"{host}:{port}: no connection: {_said(error)}", remedies.UNREACHABLE)
+        if refused:
+            return _failed("proxy", f"proxy {host}:{port}: {refused}", remedies.PROXY)
+        return passed(f"proxy {host}:{port}" if self._proxy else f"{host}:{port}")
+
+    async def tls(self) -> Finding:
+        """The handshake, with what the router itself asks of a certificate."""
+        if self._target.scheme != "https":
+            return skipped("http:// to this machine: there is no TLS")
+        host, _ = _host_and_port(self._target)
+        assert self._writer is not None
+        try:
+            context = tls_context(self._endpoint.ca_file)
+        except OSError as error:
+            return _failed("ca-file", f"the CA file cannot be used: {error}", remedies.CA_FILE)
+        try:
+            await self._writer.start_tls(context, server_hostname=host, ssl_handshake_timeout=self._seconds)
+        except ssl.SSLCertVerificationError as error:
+            code, remedy = _of_certificate(error)
+            return _failed(code, f"{host}: {error.verify_message}", remedy)
+        except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
+            return _failed("tls", f"{host}: no TLS: {_said(error)}", remedies.TLS)
+        return self._seen(host, self._writer.get_extra_info("ssl_object"))
+
+    async def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(self._seconds):
+                    await self._writer.wait_closed()
+            self._writer = None
+
+    @property
+    def _next(self) -> SplitResult:
+        return self._proxy or self._target
+
+    async def _through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+        """Have the proxy connect on; "" if it does, else what it says (RFC 9110, 9.3.6)."""
+        assert self._proxy is not None
+        host, port = _host_and_port(self._target)
+        request = f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n"
+        if self._proxy.username:
+            pair = f"{unquote(self._proxy.username)}:{unquote(self._proxy.password or '')}"
+            request += f"Proxy-Authorization: Basic {base64.b64encode(pair.encode()).decode()}\r\n"
+        writer.write(f"{request}\r\n".encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        status, _, reason = head.splitlines()[0].partition(" ")[2].partition(" ")
+        return "" if status.startswith("2") else f"HTTP {status}: {reason}"
+
+    def _seen(self, host: str, channel: ssl.SSLObject) -> Finding:
+        certificate = channel.getpeercert() or {}
+        until = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
+        seen = f"{channel.version()}, the certificate of {host} is good until {until:%Y-%m-%d}"
+        if until - self._clock.now() < _EXPIRES_SOON:
+            return Finding(Verdict.WARNING, seen, "certificate-expires", remedies.CERTIFICATE_EXPIRED)
+        return passed(seen)
+
+
+def _host_and_port(url: SplitResult) -> tuple[str, int]:
+    return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+
+
+def _of_certificate(error: ssl.SSLCertVerificationError) -> tuple[str, str]:
+    if error.verify_code in _DATES:
+        return "certificate-expired", remedies.CERTIFICATE_EXPIRED
+    if error.verify_code in _NAMES:
+        return "certificate-name", remedies.CERTIFICATE_NAME
+    return "certificate-untrusted", remedies.CERTIFICATE_UNTRUSTED
+
+
+def _failed(code: str, cause: str, remedy: str) -> Finding:
+    return Finding(Verdict.FAIL, cause, code, remedy)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, TimeoutError) and not str(error):
+        return "no answer in time"
+    return (error.strerror if isinstance(error, OSError) and error.strerror else str(error)) or type(error).__name__
