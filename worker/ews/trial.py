@@ -167,8 +167,8 @@ class Trial:
                     return passed(f"left as {row.message_id}" if row.message_id else "left")
         if isinstance(outcome, Unknown):
             return self._failed(outcome.reason)
-        late = Reason("not-left", Scope.MAILBOX, "Exchange has taken the mail, and it is not in Sent Items yet")
-        return Finding.of(replace(late, remedy=self._parties.told(remedies.NOT_LEFT)), Verdict.WARNING)
+        text = "Exchange has taken the mail, and it is not in Sent Items yet"
+        return Finding(Verdict.WARNING, text, "not-left", self._parties.told(remedies.NOT_LEFT))
 
     async def _find(self, folder: Folder) -> ResponseMessage | Trouble:
         impersonate = self._exchange.endpoint.impersonate

@@ -37,9 +37,9 @@ class Finding:
     remedy: str = ""
 
     @classmethod
-    def of(cls, reason: Reason, verdict: Verdict = Verdict.FAIL) -> "Finding":
+    def of(cls, reason: Reason) -> "Finding":
         found = f" (request {reason.request_id})" if reason.request_id else ""
-        return cls(verdict, reason.message + found, reason.code, reason.remedy)
+        return cls(Verdict.FAIL, reason.message + found, reason.code, reason.remedy)
 
 
 @dataclass(frozen=True, slots=True)
