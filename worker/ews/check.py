@@ -100,7 +100,9 @@ class Way:
         if not isinstance(answer, Trouble):
             self._opened = passed(self._address)
         elif _is_about_mailbox(answer):
-            self._opened = Finding.of(answer.reason())
+            # Every mailbox has this folder: who is told that it is not there may not see it.
+            remedy = remedies.ACCESS if answer.code == "ErrorFolderNotFound" else ""
+            self._opened = Finding.of(answer.reason(remedy=remedy))
         else:
             return Finding.of(answer.reason())
         return passed(self.exchange.endpoint.parties(self._address).told("<account>"))

@@ -44,10 +44,10 @@ class Parties:
 
 
 def _in_active_directory(account: str) -> str:
-    """How the commands of Active Directory name it: they know no user principal name, and no domain before a name."""
+    """The command of Active Directory that finds it: by a filter, or by its name without the domain before it."""
     if "@" in account:
-        return f"""(Get-ADUser -Filter 'UserPrincipalName -eq "{account}"')"""
-    return account.rpartition("\\")[2]
+        return f"""Get-ADUser -Filter 'UserPrincipalName -eq "{account}"'"""
+    return "Get-ADUser " + account.rpartition("\\")[2]
 
 
 NOBODY: Final = Parties()

@@ -62,22 +62,22 @@ SENDING_LIMIT: Final = (
     "Defender, Restricted entities)."
 )
 FOLDERS: Final = (
-    "Drafts or Sent Items of the mailbox are not there, or not for this account: check its rights "
-    "(Get-MailboxPermission <mailbox>) and the folders (Get-MailboxFolderStatistics <mailbox>)."
+    "Drafts or Sent Items of the mailbox are not there, or not for this account. Grant access: Add-MailboxPermission "
+    "<mailbox> -User <account> -AccessRights FullAccess -AutoMapping $false; see what there is: Get-MailboxPermission "
+    "<mailbox>, Get-MailboxFolderStatistics <mailbox>."
 )
 EXPIRED: Final = (
     "Set a new password for the account, and put it where the password reference in the profiles points: "
-    "Set-ADAccountPassword <AD account> -Reset, best with Set-ADUser <AD account> -PasswordNeverExpires $true."
+    "<AD account> | Set-ADAccountPassword -Reset."
 )
 ACCOUNT: Final = (
-    "Enable the account the profile signs in with, and let it sign in: Enable-ADAccount <AD account>, Unlock-ADAccount "
-    "<AD account>."
+    "Enable the account the profile signs in with, and let it sign in: <AD account> | Enable-ADAccount -PassThru | "
+    "Unlock-ADAccount."
 )
 SIGN_IN: Final = (
-    "Check username and password of the profile or mailbox entry (Set-ADAccountPassword <AD account> -Reset sets "
-    "another), that the account is neither locked nor disabled (Unlock-ADAccount <AD account>, Enable-ADAccount "
-    "<AD account>), and that the server offers this way of signing in: Get-WebServicesVirtualDirectory | Format-List "
-    "Identity, BasicAuthentication, WindowsAuthentication."
+    "Check username and password of the profile or mailbox entry; that the account is neither locked nor disabled: "
+    "<AD account> | Enable-ADAccount -PassThru | Unlock-ADAccount; and that the server offers this way of signing in: "
+    "Get-WebServicesVirtualDirectory | Format-List Identity, BasicAuthentication, WindowsAuthentication."
 )
 _SIGN_IN_ONLINE: Final = (
     'Exchange Online takes no passwords any more: let the profile sign in with authentication = "oauth2". With that, '

@@ -25,7 +25,7 @@ from worker.mail.checks import Finding, Verdict, passed
 from worker.mail.message import Message
 from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Scope, Unknown
 from worker.mail.stamp import Stamp
-from worker.mail.transport import Draft, Drafted, SendOutcome
+from worker.mail.transport import Draft, Drafted, Look, SendOutcome
 
 _SUBJECT: Final = "CRM Mail Router: test access"
 _TEXT: Final = "This mail was made by 'mailrouter check'. It says that mail can be sent, and may be deleted.\n"
@@ -117,13 +117,17 @@ class Trial:
         return live[0] if live else self._unshown("draft-not-shown", "a draft that it has taken is not in Drafts")
 
     async def _live(self, stamp: Stamp) -> Sequence[Draft] | Reason:
-        look = await self._mailbox.look({stamp: self._clock.now() - _ALLOWANCE})
+        look = await self._look(stamp)
         return look.reason if isinstance(look, Deferred) else look.of(stamp).live
 
     async def _clear(self, stamp: Stamp) -> None:
-        live = await self._live(stamp)
-        if not isinstance(live, Reason) and live:
-            await self._mailbox.retire(live)
+        """Strays with it: the draft may be half retired already, and has no stamp of its own then."""
+        look = await self._look(stamp)
+        if isinstance(look, Look) and (drafts := (*look.of(stamp).live, *look.strays)):
+            await self._mailbox.retire(drafts)
+
+    async def _look(self, stamp: Stamp) -> Look | Deferred:
+        return await self._mailbox.look({stamp: self._clock.now() - _ALLOWANCE})
 
     async def _states(self, draft: Draft) -> Finding | None:
         """What is wrong if rows do not say whether they are submitted."""
