@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import trustme
+from cryptography import x509
 
 from worker.app import endpoint
 from worker.cli.access import Access, check_access, subjects
@@ -33,7 +34,7 @@ _LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 class World:
-    """`profile` and `mailbox` are the keys of the two tables that lead to Anna's mailbox, None for one left out; whatever
+    """`profile` and `mailbox` are the keys of the two tables that lead to Anna's mailbox, None for one left out; what
     is changed there counts from the next check on.
     """
 
@@ -68,6 +69,17 @@ class World:
         """The server has a certificate from now on that is good for so many days."""
         until = datetime.now(UTC) + timedelta(days=days)
         self.authority.issue_cert("127.0.0.1", not_before=_LONG_AGO, not_after=until).configure_cert(self.tls)
+
+    def application_certificate(self, days: float) -> Path:
+        """Of a certificate that is good for so many days, key and all; the application is registered with it."""
+        until = datetime.now(UTC) + timedelta(days=days)
+        made = self.authority.issue_cert(
+            "mailrouter.contoso.example", not_before=_LONG_AGO, not_after=until, key_type=trustme.KeyType.RSA
+        )
+        path = self.directory / "application.pem"
+        path.write_bytes(made.private_key_and_cert_chain_pem.bytes())
+        self.application.certificate = x509.load_pem_x509_certificate(made.cert_chain_pems[0].bytes())
+        return path
 
     def password(self, text: str) -> None:
         """What stands in the file that the profile refers to."""

@@ -14,12 +14,14 @@ from typing import Any, Final
 
 import pytest
 
-from tests.integration.access_world import ANNA, DESK, PASSWORD, World
+from tests.integration.access_world import ANNA, APPLICATION, DESK, PASSWORD, TENANT, World
 from tests.unit.docs import Row, spans, table
 from worker.cli.access import AT_ONCE, DIRECTIONS, Access, Subject, check_access, subjects
 from worker.mail.checks import INCOMING, SENDING, Step, Verdict, passed
 from worker.mail.transport import WorkingMailbox
 from worker.profiles.loader import load, parse
+from worker.profiles.model import SCOPE
+from worker.sandbox.application import FULL_ACCESS as FULL_ACCESS_AS_APP
 from worker.settings import ConfigurationError
 
 ROWS: Final[dict[str, Row]] = {row[0]: row for row in table("docs/exchange-administrators.md", "Test Access")}
@@ -77,6 +79,33 @@ OWN: Final = both(
 )
 READING: Final = use(direction="incoming")
 
+
+def application(**keys: object) -> Act:
+    """The application has these now (an `Application` of the sandbox)."""
+
+    def set_up(world: World) -> None:
+        for key, value in keys.items():
+            setattr(world.application, key, value)
+
+    return set_up
+
+
+def online(world: World) -> None:
+    """Exchange Online, as far as a sandbox is it: an application signs in, at the sandbox's own sign-in service."""
+    secret = f"file:{world.directory / 'password'}"
+    world.use(server="exchange-online", username=None, password=None, tenant_id=TENANT, client_id=APPLICATION)
+    world.use(client_secret=secret, authority=world.sandbox.authority)
+
+
+def by_certificate(days: float = 365) -> Act:
+    """The application signs in by a certificate that is good for so many days, registered just now."""
+
+    def renew(world: World) -> None:
+        world.use(client_secret=None, certificate=f"file:{world.application_certificate(days)}")
+
+    return renew
+
+
 FAULTS: Final[dict[str, Fault]] = {
     "no profile leads to the mailbox": Fault(
         lambda world: world.mailbox.update(outgoing=None), lambda world: world.mailbox.pop("outgoing")
@@ -102,9 +131,28 @@ FAULTS: Final[dict[str, Fault]] = {
     "account locked": Fault(state("router", "locked"), state("router", "ok")),
     "account disabled": Fault(state("router", "disabled"), state("router", "ok")),
     "way of signing in not offered": Fault(option("sign_in", ("ntlm",)), option("sign_in", ("ntlm", "basic"))),
+    "wrong password, NTLM": Fault(password("another"), password(PASSWORD), use(authentication="ntlm")),
+    "wrong tenant": Fault(use(tenant_id="fabrikam.example"), use(tenant_id=TENANT), online),
+    "wrong client id": Fault(use(client_id=TENANT), use(client_id=APPLICATION), online),
+    "wrong client secret": Fault(password("another"), password(PASSWORD), online),
+    "client secret expired": Fault(application(secret_expired=True), application(secret_expired=False), online),
+    "application's certificate expired": Fault(by_certificate(-1), by_certificate(), both(online, by_certificate())),
+    "application's certificate not uploaded": Fault(
+        application(certificate=None), by_certificate(), both(online, by_certificate())
+    ),
+    "wrong scope": Fault(use(scope="https://graph.example/.default"), use(scope=SCOPE), online),
+    "scope of another service": Fault(use(scope="https://graph.microsoft.com/.default"), use(scope=SCOPE), online),
+    "no consent to the application": Fault(application(roles=()), application(roles=(FULL_ACCESS_AS_APP,)), online),
+    "sign-in service away": Fault(option("tokens_given", False), option("tokens_given", True), online),  # noqa: FBT003 - the option's value
+    "application not allowed EWS": Fault(
+        option("ews_allowed_app_ids", ()), option("ews_allowed_app_ids", (APPLICATION,)), online
+    ),
     "EWS off for the mailbox": Fault(state("anna", "ews-disabled"), state("anna", "ok")),
     "EWS off for the organisation": Fault(option("ews_enabled", False), option("ews_enabled", True)),  # noqa: FBT003 - the option's value
     "no impersonation": Fault(rights("router", impersonates=set()), rights("router", impersonates={ANNA})),
+    "mailbox not in the application's scope": Fault(
+        application(mailboxes=set()), application(mailboxes={ANNA}), online
+    ),
     "no full access": Fault(rights("router", full_access=set()), rights("router", full_access={ANNA}), FULL_ACCESS),
     "no full access, reading": Fault(
         rights("router", full_access=set()), rights("router", full_access={ANNA}), both(READING, FULL_ACCESS)
@@ -117,6 +165,9 @@ FAULTS: Final[dict[str, Fault]] = {
     "no send-as": Fault(rights("desk", send_as=set()), rights("desk", send_as={ANNA}), SEND_AS),
     "no send-as besides full access": Fault(
         rights("router", send_as=set()), rights("router", send_as={ANNA}), FULL_ACCESS
+    ),
+    "no send-as, Exchange Online": Fault(
+        rights("desk", send_as=set()), rights("desk", send_as={ANNA}), both(online, SEND_AS)
     ),
     "no on-behalf": Fault(rights("desk", send_on_behalf=set()), rights("desk", send_on_behalf={ANNA}), ON_BEHALF),
 }

@@ -1,22 +1,42 @@
 """Signing in, as flows without input or output.
 
-A flow yields the headers one attempt is to carry and is sent the answer to it. When it ends, the last answer stands.
-It may yield again only after an answer that says that nothing was done (401), so no act is ever repeated by it.
+A flow yields what the next attempt is to carry and is sent the answer to it; or it yields that it needs a token, and is
+sent one. When it ends, the last answer stands. The request itself goes again only after an answer that says that
+nothing was done (401), so no act is ever repeated by it. All attempts of one flow go over one line.
 """
 
 import base64
 from collections.abc import Generator, Mapping
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
-from worker.ews.endpoint import Account, BasicSignIn
-from worker.ews.transport import Answer
-from worker.settings import ConfigurationError
+from worker.ews.endpoint import Account, BasicSignIn, NtlmSignIn
+from worker.ews.ntlm import Ntlm
+from worker.ews.transport import Answer, Connection
 
-Flow = Generator[Mapping[str, str], Answer, None]
+UNAUTHORIZED: Final = 401
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsToken:
+    """A token, another one than that which was refused, "" for none."""
+
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """A request without a body, which asks for nothing: its answer is what counts."""
+
+    headers: Mapping[str, str]
+
+
+Step = Mapping[str, str] | Greeting | NeedsToken
+Flow = Generator[Step, Answer | str, None]
 
 
 class SignIn(Protocol):
-    def flow(self) -> Flow:
+    def flow(self, connection: Connection) -> Flow:
         """The attempts at one request. Raises ConfigurationError when a secret is not there."""
 
 
@@ -27,12 +47,14 @@ class Basic:
         self._account = account
         self._header: str | None = None
 
-    def flow(self) -> Flow:
+    def flow(self, connection: Connection) -> Flow:  # noqa: ARG002 - each request says who it is
         known = self._header
         answer = yield {"Authorization": known or self._read()}
-        if answer.status == 401 and known is not None and self._read() != known:  # noqa: PLR2004 - HTTP's "Unauthorized"
+        assert isinstance(answer, Answer)
+        if answer.status == UNAUTHORIZED and known is not None and self._read() != known:
             answer = yield {"Authorization": self._header or ""}
-        if answer.status == 401:  # noqa: PLR2004
+            assert isinstance(answer, Answer)
+        if answer.status == UNAUTHORIZED:
             self._header = None
 
     def _read(self) -> str:
@@ -41,8 +63,66 @@ class Basic:
         return self._header
 
 
+class Bearer:
+    """RFC 6750. A token may be refused although our clock says it is valid: then one more attempt with another."""
+
+    def flow(self, connection: Connection) -> Flow:  # noqa: ARG002 - each request says who it is
+        token = yield NeedsToken()
+        assert isinstance(token, str)
+        answer = yield {"Authorization": f"Bearer {token}"}
+        assert isinstance(answer, Answer)
+        if answer.status == UNAUTHORIZED:
+            fresh = yield NeedsToken(refused=token)
+            yield {"Authorization": f"Bearer {fresh}"}
+
+
+class Negotiated:
+    """NTLM over HTTP (MS-NTHT 3): the account proves itself to a connection, which stays signed in from then on.
+
+    A greeting is answered by a challenge, and the request carries the proof. Where a connection that was signed in has
+    been replaced, by the server or on the way, the request is refused first.
+    """
+
+    def __init__(self, account: NtlmSignIn) -> None:
+        self._account = account
+
+    def flow(self, connection: Connection) -> Flow:
+        if connection.signed_in:
+            answer = yield {}
+            assert isinstance(answer, Answer)
+            if answer.status != UNAUTHORIZED:
+                return
+            connection.signed_in = False
+        for _ in range(2):  # the connection may have been replaced between greeting and proof
+            ntlm = Ntlm(self._account.username, self._account.password.resolve())
+            scheme = connection.scheme
+            challenged = yield Greeting({"Authorization": f"{scheme} {ntlm.greeting()}"})
+            assert isinstance(challenged, Answer)
+            offered = offers(challenged)
+            if challenged.status == UNAUTHORIZED and scheme.casefold() not in offered and "negotiate" in offered:
+                connection.scheme = "Negotiate"
+                continue
+            proof = ntlm.proof(challenged.offered(scheme), connection.certificate)
+            if challenged.status != UNAUTHORIZED or proof is None:
+                return
+            answer = yield {"Authorization": f"{scheme} {proof}"}
+            assert isinstance(answer, Answer)
+            connection.signed_in = answer.status != UNAUTHORIZED
+            if connection.signed_in:
+                return
+
+
 def sign_in(account: Account) -> SignIn:
     """How this account signs in."""
-    if isinstance(account, BasicSignIn):
-        return Basic(account)
-    raise ConfigurationError("authentication: only clear-text is available in this version")
+    match account:
+        case BasicSignIn():
+            return Basic(account)
+        case NtlmSignIn():
+            return Negotiated(account)
+        case _:
+            return Bearer()
+
+
+def offers(answer: Answer) -> frozenset[str]:
+    """The ways to sign in that a refusal names, in lower case (RFC 9110, 11.6.1)."""
+    return frozenset(each.partition(" ")[0].strip().casefold() for each in answer.challenges)

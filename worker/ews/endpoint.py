@@ -70,12 +70,14 @@ class Endpoint:
         """Whom a trouble with this working mailbox is about."""
         application = self.sign_in.client_id if isinstance(self.sign_in, OAuthSignIn) else ""
         username = "" if isinstance(self.sign_in, OAuthSignIn) else self.sign_in.username
+        parts = urlsplit(self.url)
         return Parties(
             account=mailbox if self.shared_mailbox else username or application,
             application=application,
             mailbox=mailbox,
             sender="" if self.shared_mailbox else mailbox,
             server=self.server,
+            endpoint=f"{parts.hostname}:{parts.port or 443}" if parts.hostname else "",
             online=self.online,
             on_behalf=self.on_behalf,
         )
@@ -84,6 +86,17 @@ class Endpoint:
     def server(self) -> str:
         """Host and port, for people."""
         return urlsplit(self.url).netloc.rpartition("@")[2]
+
+    @property
+    def way(self) -> str:
+        """How the account signs in, as HTTP calls it."""
+        match self.sign_in:
+            case BasicSignIn():
+                return "basic"
+            case NtlmSignIn():
+                return "ntlm"
+            case OAuthSignIn():
+                return "bearer"
 
     @property
     def guards_secrets(self) -> bool:

@@ -1,5 +1,6 @@
 """Requests to one endpoint: signed in, sent once, read, counted."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
@@ -10,9 +11,11 @@ from worker.clock import Clock
 from worker.ews import remedies
 from worker.ews.affinity import Affinity
 from worker.ews.answer import UNREADABLE, ResponseMessage, read, trail_of
-from worker.ews.auth import SignIn, sign_in
+from worker.ews.auth import Greeting, NeedsToken, SignIn, sign_in
 from worker.ews.codes import BUSY, Disposition, Verdict, judged, verdict_on
-from worker.ews.endpoint import Endpoint
+from worker.ews.endpoint import Endpoint, NtlmSignIn, OAuthSignIn
+from worker.ews.lines import Lines
+from worker.ews.oauth import Tokens
 from worker.ews.template import Filled
 from worker.ews.transport import Answer, NoAnswer, Wire
 from worker.ews.trouble import Trail, Trouble, Unfit
@@ -26,9 +29,12 @@ _SECRET: Final = judged(Disposition.PAUSE, Scope.PROFILE, remedies.MISSING_REFER
 _CLEAR_TEXT: Final = judged(Disposition.PAUSE, Scope.PROFILE, remedies.CLEAR_TEXT)
 _CA_FILE: Final = judged(Disposition.PAUSE, Scope.PROFILE, remedies.CA_FILE)
 _LOST: Final = Verdict(Disposition.LOOK, Scope.MESSAGE, remedies.NO_ANSWER)
-_NOT_REACHED: Final = {
+NOT_REACHED: Final = {
     "unreachable": remedies.UNREACHABLE,
     "certificate": remedies.CERTIFICATE,
+    "certificate-untrusted": remedies.UNTRUSTED,
+    "certificate-name": remedies.WRONG_NAME,
+    "certificate-expired": remedies.EXPIRED_CERTIFICATE,
     "proxy": remedies.PROXY,
 }
 
@@ -81,7 +87,10 @@ class Exchange:
         self._observe = observe
         self._clock = clock
         self._sign_in: SignIn = sign_in(endpoint.sign_in)
-        self._wire: Wire | None = None
+        account = endpoint.sign_in
+        self._tokens = Tokens(account, endpoint.ca_file, clock) if isinstance(account, OAuthSignIn) else None
+        self._bound = isinstance(account, NtlmSignIn)
+        self._lines = Lines(self._connect, bound=self._bound)
 
     async def call(
         self, operation: str, mailbox: str, body: Filled, expected: int, affinity: Affinity | None = None
@@ -140,9 +149,7 @@ class Exchange:
         return got
 
     async def close(self) -> None:
-        if self._wire is not None:
-            await self._wire.close()
-            self._wire = None
+        await self._lines.close()
 
     def _trail(self, mailbox: str) -> Trail:
         endpoint = self.endpoint
@@ -151,6 +158,7 @@ class Exchange:
             str(uuid4()),  # a name to find the request by in logs; nothing is decided by it
             own_credentials=endpoint.own_credentials,
             shared_mailbox=endpoint.shared_mailbox,
+            way=endpoint.way,
             parties=endpoint.parties(mailbox),
         )
 
@@ -158,30 +166,47 @@ class Exchange:
         """The attempts of the sign-in flow; each is made only if the one before did nothing."""
         if not self.endpoint.guards_secrets:
             return trail.trouble("clear-text-refused", _CLEAR_TEXT, "a password would cross the network in clear text")
-        try:
-            wire = self._connect()
-        except OSError as error:
-            return trail.trouble("ca-file", _CA_FILE, f"the CA file cannot be used: {error}")
-        try:
-            headers = request.headers(trail)
-            flow = self._sign_in.flow()
-            signed = next(flow)
-            while True:
-                answer = await ask(wire, {**headers, **signed})
-                if isinstance(answer, NoAnswer):
-                    return _unanswered(answer, trail)
-                try:
-                    signed = flow.send(answer)
-                except StopIteration:
-                    return answer
-        except ConfigurationError as error:
-            return trail.trouble("secret-missing", _SECRET, str(error))
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                wire = await stack.enter_async_context(self._lines.line())
+            except OSError as error:
+                return trail.trouble("ca-file", _CA_FILE, f"the CA file cannot be used: {error}")
+            try:
+                return await self._signed(wire, ask, request, trail)
+            except ConfigurationError as error:
+                return trail.trouble("secret-missing", _SECRET, str(error))
+
+    async def _signed(self, wire: Wire, ask: _Ask, request: Request, trail: Trail) -> Answer | Trouble:
+        headers = request.headers(trail)
+        flow = self._sign_in.flow(wire.connection)
+        step = next(flow)
+        given: Answer | NoAnswer | str | Trouble
+        while True:
+            match step:
+                case NeedsToken(refused):
+                    given = await self._token(trail, refused)
+                case Greeting(signed):
+                    given = await wire.post({**headers, **signed}, [])
+                case _ as signed:
+                    given = await ask(wire, {**headers, **signed})
+            if isinstance(given, Trouble):
+                return given
+            if isinstance(given, NoAnswer):
+                return _unanswered(given, trail, greeting=isinstance(step, Greeting))
+            try:
+                step = flow.send(given)
+            except StopIteration:
+                assert isinstance(given, Answer), "a flow ends with an answer"
+                return given
+
+    async def _token(self, trail: Trail, refused: str) -> str | Trouble:
+        assert self._tokens is not None
+        return await self._tokens.get(trail, refused)
 
     def _connect(self) -> Wire:
-        if self._wire is None:
-            endpoint = self.endpoint
-            self._wire = Wire(endpoint.url, endpoint.ca_file, endpoint.timeout_seconds, self._clock)
-        return self._wire
+        endpoint = self.endpoint
+        connections = {"connections": 1} if self._bound else {}
+        return Wire(endpoint.url, endpoint.ca_file, endpoint.timeout_seconds, self._clock, **connections)
 
 
 def whole(
@@ -193,10 +218,14 @@ def whole(
     return trail.trouble("answer-incomplete", UNREADABLE, f"{len(got)} answers to {expected} questions")
 
 
-def _unanswered(answer: NoAnswer, trail: Trail) -> Trouble:
+def _unanswered(answer: NoAnswer, trail: Trail, *, greeting: bool) -> Trouble:
+    """A greeting asked for nothing, so nothing can have been done."""
+    if answer.sent and greeting:
+        verdict = judged(Disposition.PAUSE, Scope.SERVER, remedies.UNREACHABLE)
+        return trail.trouble("unreachable", verdict, f"no answer to a greeting: {answer.text}")
     if answer.sent:
         return trail.trouble(f"no-answer-{answer.kind}", _LOST, f"no whole answer: {answer.text}")
-    remedy = _NOT_REACHED.get(answer.kind, remedies.UNREACHABLE)
+    remedy = NOT_REACHED.get(answer.kind, remedies.UNREACHABLE)
     verdict = judged(Disposition.PAUSE, Scope.SERVER, remedy)
     return trail.trouble(answer.kind, verdict, f"no connection: {answer.text}")
 
@@ -204,7 +233,7 @@ def _unanswered(answer: NoAnswer, trail: Trail) -> Trouble:
 def _result(got: tuple[ResponseMessage, ...] | Trouble) -> str:
     """The word for metrics. One item that failed makes the request one that failed."""
     if isinstance(got, Trouble):
-        if got.code.startswith("no-answer") or got.code in _NOT_REACHED:
+        if got.code.startswith("no-answer") or got.code in NOT_REACHED:
             return "no-answer"
         return _failed(got.verdict)
     failed = next((message for message in got if not message.succeeded), None)

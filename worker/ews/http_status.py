@@ -1,5 +1,6 @@
 """What an HTTP status means where it is all that a server said."""
 
+import re
 from typing import Final
 
 from worker.ews import remedies
@@ -19,8 +20,24 @@ _TOO_LARGE: Final = judged(Disposition.FINAL, Scope.MESSAGE, remedies.TOO_LARGE)
 _REFUSED: Final = Verdict(Disposition.TRANSIENT, Scope.MESSAGE, remedies.UNEXPECTED, refuses_sending=True)
 _OPEN: Final = Verdict(Disposition.LOOK, Scope.MESSAGE, remedies.NO_ANSWER)
 
+_WAY: Final = judged(Disposition.PAUSE, Scope.PROFILE, remedies.WAY, about_account=True)
+_OFFERED_AS: Final = {
+    "basic": frozenset({"basic"}),
+    "ntlm": frozenset({"ntlm", "negotiate"}),
+    "bearer": frozenset({"bearer"}),
+}
+_DIAGNOSTICS: Final = re.compile(r'reason="(?P<reason>[^"]{0,300})".*error_category="(?P<category>[a-z_]{1,40})"')
+"""What Exchange says is wrong with a token (MS-OAUTH2EX 2.2.2.1, "x-ms-diagnostics")."""
+_TOKEN: Final = judged(Disposition.PAUSE, Scope.PROFILE, remedies.REFUSED_BEARER, about_account=True)
+_TOKENS: Final = {
+    "invalid_resource": judged(Disposition.PAUSE, Scope.PROFILE, remedies.SCOPE, about_account=True),
+    "invalid_tenant": judged(Disposition.PAUSE, Scope.PROFILE, remedies.TENANT, about_account=True),
+    "invalid_grant": judged(Disposition.PAUSE, Scope.PROFILE, remedies.CONSENT, about_account=True),
+    "invalid_client": judged(Disposition.PAUSE, Scope.PROFILE, remedies.APPLICATION, about_account=True),
+    "invalid_user": judged(Disposition.PAUSE, Scope.MAILBOX, remedies.NO_MAILBOX),
+}
+
 _STATUSES: Final = {
-    401: (_SIGN_IN, "signing in was refused"),
     403: (_FORBIDDEN, "access was refused"),
     404: (_LOCATION, "there is nothing at this address"),
     405: (_LOCATION, "this address takes no such requests"),
@@ -45,11 +62,26 @@ def is_final(status: int) -> bool:
 def of_status(answer: Answer, trail: Trail, sent_bytes: int) -> Trouble:
     """The trouble behind a status that is not 200, read without its body."""
     status = answer.status
+    if status == 401:  # noqa: PLR2004 - HTTP's "Unauthorized"
+        return _unauthorized(answer, trail)
     verdict, text = _STATUSES.get(status) or _by_class(status)
     if status == 404 and sent_bytes > _LARGE_BYTES:  # noqa: PLR2004 - the status named above
         verdict, text = _TOO_LARGE, "the request is too large, it seems"
     wait = answer.retry_after_seconds if answer.busy else None
     return trail.trouble(f"http-{status}", verdict, f"HTTP {status}: {text}", wait)
+
+
+def _unauthorized(answer: Answer, trail: Trail) -> Trouble:
+    """Refused: for what Exchange says of the token, or because it lets nobody sign in this way, or as such."""
+    told = _DIAGNOSTICS.search(answer.headers.get("x-ms-diagnostics", ""))
+    if told is not None and trail.way == "bearer":
+        verdict = _TOKENS.get(told["category"], _TOKEN)
+        return trail.trouble(f"http-401-{told['category'].replace('_', '-')}", verdict, f"HTTP 401: {told['reason']}")
+    offered = frozenset(each.partition(" ")[0].casefold() for each in answer.challenges)
+    if offered and not offered & _OFFERED_AS.get(trail.way, offered):
+        text = f"HTTP 401: it offers {', '.join(sorted(offered))} to sign in by, and the profile has another way"
+        return trail.trouble("http-401-way", _WAY, text)
+    return trail.trouble("http-401", _SIGN_IN, "HTTP 401: signing in was refused")
 
 
 def _by_class(status: int) -> tuple[Verdict, str]:

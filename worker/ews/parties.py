@@ -6,7 +6,7 @@ from typing import Final
 
 from worker.ews import remedies
 
-_PLACE: Final = re.compile(r"<(AD account|account|application|mailbox|sender|server)>")
+_PLACE: Final = re.compile(r"<(AD account|account|application|mailbox|sender|server|endpoint)>")
 _PLAIN: Final = re.compile(r"\w[\w.+@\\:-]*")
 """What PowerShell takes as it stands. Addresses come from events, too: others are not put into a command."""
 
@@ -14,7 +14,8 @@ _PLAIN: Final = re.compile(r"\w[\w.+@\\:-]*")
 @dataclass(frozen=True, slots=True)
 class Parties:
     """`account` signs in, or sends from its mailbox for others; `application` is its id, with OAuth 2.0. `mailbox` is
-    the one worked in, `sender` whose mail it is, `server` its host: each "" where it is not known.
+    the one worked in, `sender` whose mail it is, `server` its name in a URL, `endpoint` its host and port: each ""
+    where it is not known.
 
     `online`: Exchange Online, else a server of one's own. `on_behalf`: the profile sends on behalf of others.
     """
@@ -24,6 +25,7 @@ class Parties:
     mailbox: str = ""
     sender: str = ""
     server: str = ""
+    endpoint: str = ""
     online: bool = False
     on_behalf: bool = False
 

@@ -12,15 +12,13 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from worker.clock import Clock
 from worker.ews import remedies
 from worker.ews.endpoint import Endpoint
-from worker.ews.transport import proxy_for, tls_context
+from worker.ews.exchange import NOT_REACHED
+from worker.ews.transport import Connection, certificate_kind, proxy_for, tls_context
 from worker.mail.checks import Finding, Verdict, passed, skipped
 
 _SECONDS: Final = 15.0
 _MOST_HEAD_BYTES: Final = 64 * 2**10
 _EXPIRES_SOON: Final = timedelta(days=14)
-_DATES: Final = frozenset({9, 10})
-_NAMES: Final = frozenset({62, 64})
-"""OpenSSL's X509_V_ERR_* of these causes; all others say that nobody here vouches for the certificate."""
 
 
 class Reach:
@@ -42,7 +40,7 @@ class Reach:
             async with asyncio.timeout(self._seconds):
                 found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, TimeoutError, UnicodeError) as error:
-            return _failed("name-unknown", f"{host}: no address is found for this name: {_said(error)}", remedies.NAME)
+            return self._failed("name-unknown", f"{host}: this name has no address: {_said(error)}", remedies.NAME)
         addresses = ", ".join(dict.fromkeys(str(each[4][0]) for each in found))
         return passed(f"proxy {host}: {addresses}" if self._proxy else f"{host}: {addresses}")
 
@@ -54,10 +52,10 @@ class Reach:
                 refused = await self._through(reader, self._writer) if self._proxy else ""
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             if self._proxy:
-                return _failed("proxy", f"proxy {host}:{port}: {_said(error)}", remedies.PROXY)
-            return _failed("unreachable", f"{host}:{port}: no connection: {_said(error)}", remedies.UNREACHABLE)
+                return self._failed("proxy", f"proxy {host}:{port}: {_said(error)}")
+            return self._failed("unreachable", f"{host}:{port}: no connection: {_said(error)}")
         if refused:
-            return _failed("proxy", f"proxy {host}:{port}: {refused}", remedies.PROXY)
+            return self._failed("proxy", f"proxy {host}:{port}: {refused}")
         return passed(f"proxy {host}:{port}" if self._proxy else f"{host}:{port}")
 
     async def tls(self) -> Finding:
@@ -67,16 +65,15 @@ class Reach:
         host, _ = _host_and_port(self._target)
         assert self._writer is not None
         try:
-            context = tls_context(self._endpoint.ca_file)
+            context = tls_context(self._endpoint.ca_file, Connection())
         except OSError as error:
-            return _failed("ca-file", f"the CA file cannot be used: {error}", remedies.CA_FILE)
+            return self._failed("ca-file", f"the CA file cannot be used: {error}", remedies.CA_FILE)
         try:
             await self._writer.start_tls(context, server_hostname=host, ssl_handshake_timeout=self._seconds)
         except ssl.SSLCertVerificationError as error:
-            code, remedy = _of_certificate(error)
-            return _failed(code, f"{host}: {error.verify_message}", remedy)
+            return self._failed(certificate_kind(error), f"{host}: {error.verify_message}")
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
-            return _failed("tls", f"{host}: no TLS: {_said(error)}", remedies.TLS)
+            return self._failed("certificate", f"{host}: no TLS: {_said(error)}")
         return self._seen(host, self._writer.get_extra_info("ssl_object"))
 
     async def close(self) -> None:
@@ -104,29 +101,22 @@ class Reach:
         status, _, reason = head.splitlines()[0].partition(" ")[2].partition(" ")
         return "" if status.startswith("2") else f"HTTP {status}: {reason}"
 
+    def _failed(self, code: str, cause: str, remedy: str = "") -> Finding:
+        """With the codes and remedies that the router's own requests have for it."""
+        told = self._endpoint.parties("").told(remedy or NOT_REACHED[code])
+        return Finding(Verdict.FAIL, cause, code, told)
+
     def _seen(self, host: str, channel: ssl.SSLObject) -> Finding:
         certificate = channel.getpeercert() or {}
         until = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
         seen = f"{channel.version()}, the certificate of {host} is good until {until:%Y-%m-%d}"
         if until - self._clock.now() < _EXPIRES_SOON:
-            return Finding(Verdict.WARNING, seen, "certificate-expires", remedies.CERTIFICATE_EXPIRED)
+            return Finding(Verdict.WARNING, seen, "certificate-expires", remedies.EXPIRED_CERTIFICATE)
         return passed(seen)
 
 
 def _host_and_port(url: SplitResult) -> tuple[str, int]:
     return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
-
-
-def _of_certificate(error: ssl.SSLCertVerificationError) -> tuple[str, str]:
-    if error.verify_code in _DATES:
-        return "certificate-expired", remedies.CERTIFICATE_EXPIRED
-    if error.verify_code in _NAMES:
-        return "certificate-name", remedies.CERTIFICATE_NAME
-    return "certificate-untrusted", remedies.CERTIFICATE_UNTRUSTED
-
-
-def _failed(code: str, cause: str, remedy: str) -> Finding:
-    return Finding(Verdict.FAIL, cause, code, remedy)
 
 
 def _said(error: Exception) -> str:

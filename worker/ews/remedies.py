@@ -75,14 +75,51 @@ ACCOUNT: Final = (
     "Unlock-ADAccount."
 )
 SIGN_IN: Final = (
-    "Check username and password of the profile or mailbox entry; that the account is neither locked nor disabled: "
-    "<AD account> | Enable-ADAccount -PassThru | Unlock-ADAccount; and that the server offers this way of signing in: "
-    "Get-WebServicesVirtualDirectory | Format-List Identity, BasicAuthentication, WindowsAuthentication."
+    "Check username and password of the profile or mailbox entry, and that the account is neither locked nor disabled: "
+    "<AD account> | Enable-ADAccount -PassThru | Unlock-ADAccount."
 )
 _SIGN_IN_ONLINE: Final = (
-    'Exchange Online takes no passwords any more: let the profile sign in with authentication = "oauth2". With that, '
-    "check tenant_id, client_id and the secret or certificate of the application <application>, and the permission "
-    "full_access_as_app with admin consent."
+    'Exchange Online takes no passwords any more: let the profile sign in with authentication = "oauth2".'
+)
+TENANT: Final = (
+    "Check tenant_id in the profile (the directory's id or one of its domains: Entra, Overview), and authority: it is "
+    "another one in a national cloud."
+)
+APPLICATION: Final = (
+    "Check client_id in the profile: that the application <application> is registered in this tenant (Entra, App "
+    "registrations), and that its sign-in is not disabled."
+)
+APPLICATION_KEY: Final = (
+    "Make a new client secret for the application (Entra, App registrations, <application>, Certificates & secrets) "
+    "and put its value, not its id, where client_secret points."
+)
+APPLICATION_CERTIFICATE: Final = (
+    "Upload the certificate that certificate points to (PEM, with its private key) to the application (Entra, App "
+    "registrations, <application>, Certificates & secrets), renew it if it has expired, and check this machine's clock."
+)
+SCOPE: Final = (
+    "Check scope in the profile: for Exchange Online https://outlook.office365.com/.default, in national clouds the "
+    "Exchange host there, always with /.default."
+)
+CONSENT: Final = (
+    "Let an administrator consent to the application's permission full_access_as_app of Office 365 Exchange Online "
+    "(Entra, App registrations, <application>, API permissions, Grant admin consent)."
+)
+SIGN_IN_SERVICE: Final = (
+    "See what the sign-in service says: Entra, Sign-in logs, Service principal sign-ins, has the whole story."
+)
+SIGN_IN_SERVICE_AWAY: Final = (
+    "Check that the workers reach the sign-in service named by authority (name service, firewall, HTTPS_PROXY); the "
+    "token they have is used as long as it is valid."
+)
+REFUSED_BEARER: Final = (
+    "Exchange takes the application's token for none: check this machine's clock, tenant_id and scope in the profile, "
+    "and that the application may use EWS (Entra, API permissions: full_access_as_app, with admin consent)."
+)
+WAY: Final = (
+    "Set authentication in the profile to a way the server offers (clear-text is Basic; ntlm; oauth2), or switch the "
+    "profile's way on: Set-WebServicesVirtualDirectory -BasicAuthentication $true or -WindowsAuthentication $true. "
+    "Exchange Online takes oauth2 only."
 )
 MISSING_REFERENCE: Final = "Set the environment variable or file that the password reference in the profiles names."
 CLEAR_TEXT: Final = "Use an https:// location: a password is sent without TLS to loopback addresses only."
@@ -104,24 +141,21 @@ LOCATION: Final = (
 PROXY: Final = "Check the HTTP proxy that the environment names (HTTPS_PROXY, NO_PROXY)."
 UNREACHABLE: Final = "Check the host and port in the profile's location, the name service, firewall and proxy."
 NAME: Final = "Correct the host in the profile's location, or enter it in the name service (DNS)."
-CERTIFICATE_UNTRUSTED: Final = (
-    "Let the profile trust the CA of the server's certificate: ca_file names a PEM file with the CA's own certificate. "
-    "For a public CA the server must send its intermediate certificates, too."
-)
-CERTIFICATE_NAME: Final = (
-    "Use a host name in location that stands in the server's certificate, or give the server a certificate with this "
-    "name: Get-ExchangeCertificate | Format-List CertificateDomains, Services, Thumbprint."
-)
-CERTIFICATE_EXPIRED: Final = (
-    "Renew the server's certificate and let IIS use it: Get-ExchangeCertificate | Format-List NotAfter, Services, "
-    "Thumbprint; Enable-ExchangeCertificate -Thumbprint <thumbprint> -Services IIS."
-)
-TLS: Final = (
-    "See that the port in location speaks TLS 1.2 or newer, and that nothing between (firewall, load balancer) ends it."
-)
 CERTIFICATE: Final = (
-    "Check the server's certificate: its name and date, and that its CA is known (ca_file in the profile for a "
-    "private CA)."
+    "Check that the server speaks TLS 1.2 or newer there and nothing between ends it (firewall, load balancer); its "
+    "certificate's name and date, and that its CA is known (ca_file in the profile for a private CA)."
+)
+UNTRUSTED: Final = (
+    "The server's certificate is of a CA that is not known here: put that CA's certificate (PEM) into a file and name "
+    "it as ca_file in the profile, or have the server use a certificate of a public CA."
+)
+WRONG_NAME: Final = (
+    "The server's certificate is for another name: use the name it is for in the profile's location (see it: openssl "
+    "s_client -connect <endpoint>), or have a certificate made for the name that is used."
+)
+EXPIRED_CERTIFICATE: Final = (
+    "The server's certificate has expired, or is not valid yet: renew it in Exchange (Get-ExchangeCertificate, "
+    "Enable-ExchangeCertificate -Services IIS), and check this machine's clock."
 )
 CA_FILE: Final = "Check that ca_file in the profile is a readable file with CA certificates in PEM form."
 NO_ANSWER: Final = "Nothing: the router looks whether it was done. If it repeats, check the server and the network."

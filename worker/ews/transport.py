@@ -6,6 +6,7 @@ A request is sent once. Nothing here retries, follows a redirect or keeps a cook
 import asyncio
 import contextlib
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -39,6 +40,8 @@ class Answer:
     body: bytes
     retry_after_seconds: float | None = None
     cookies: Mapping[str, str] = field(default_factory=dict)
+    challenges: Sequence[str] = ()
+    """What WWW-Authenticate says, one for each way to sign in."""
 
     @property
     def ok(self) -> bool:
@@ -48,31 +51,60 @@ class Answer:
     def busy(self) -> bool:
         return self.status in (429, 503)
 
+    def offered(self, scheme: str) -> str:
+        """What comes with one way to sign in, "" for nothing."""
+        found = (each.partition(" ") for each in self.challenges)
+        return next((rest.strip() for name, _, rest in found if name.casefold() == scheme.casefold()), "")
+
+
+@dataclass(slots=True)
+class Connection:
+    """What is known of the one connection of a line: who signs in for a whole connection keeps it here. `certificate`
+    is the server's, None without TLS. `scheme`: how NTLM is offered.
+    """
+
+    signed_in: bool = False
+    scheme: str = "NTLM"
+    certificate: bytes | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
     """No whole response. `sent` is False only where no connection was ever had: then nothing can have been done."""
 
-    kind: Literal["unreachable", "certificate", "proxy", "timeout", "cut", "too-large"]
+    kind: Literal[
+        "unreachable",
+        "certificate",
+        "certificate-untrusted",
+        "certificate-name",
+        "certificate-expired",
+        "proxy",
+        "timeout",
+        "cut",
+        "too-large",
+    ]
     sent: bool
     text: str
 
 
 class Wire:
-    """Connections to one endpoint under one credential. Use within one event loop; close it at the end.
+    """Connections to one endpoint under one credential, as many as are needed or just one at a time. Use within one
+    event loop; close it at the end.
 
     Raises OSError (ssl.SSLError is one) when `ca_file` cannot be used.
     """
 
-    def __init__(self, url: str, ca_file: str | None, timeout_seconds: float, clock: Clock) -> None:
+    def __init__(
+        self, url: str, ca_file: str | None, timeout_seconds: float, clock: Clock, connections: int = _CONNECTIONS
+    ) -> None:
+        self.connection = Connection()
         self._url = url
         self._clock = clock
         self._proxy = proxy_for(url)
         self._timeout_seconds = timeout_seconds
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=min(_CONNECT_SECONDS, timeout_seconds))
-        connector = aiohttp.TCPConnector(
-            limit=_CONNECTIONS, ssl=tls_context(ca_file) if url.startswith("https:") else True
-        )
+        tls = tls_context(ca_file, self.connection) if url.startswith("https:") else True
+        connector = aiohttp.TCPConnector(limit=connections, ssl=tls)
         # Whether a connection was had is the line between "not done" and "perhaps done", so it is noted, not guessed.
         trace = aiohttp.TraceConfig()
         trace.on_connection_create_end.append(_connected)
@@ -150,7 +182,8 @@ class Wire:
             return NoAnswer("too-large", sent=True, text=f"the answer exceeds {MAX_ANSWER_BYTES} bytes")
         wait = self._wait_named(response.headers.get("Retry-After"))
         cookies = {name: each.value for name, each in response.cookies.items()}
-        return Answer(response.status, response.headers, text, wait, cookies)
+        challenges = response.headers.getall("WWW-Authenticate", ())
+        return Answer(response.status, response.headers, text, wait, cookies, challenges)
 
     async def close(self) -> None:
         await self._session.close()
@@ -233,7 +266,9 @@ def _no_answer(error: Exception, *, sent: bool) -> NoAnswer:
         case _ if sent:
             kind: Literal["timeout", "cut"] = "timeout" if isinstance(error, TimeoutError) else "cut"
             return NoAnswer(kind, sent=True, text=text)
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError() | ssl.SSLError():
+        case aiohttp.ClientConnectorCertificateError() as refused:
+            return NoAnswer(certificate_kind(refused.certificate_error), sent=False, text=text)
+        case aiohttp.ClientConnectorSSLError() | ssl.SSLError():
             return NoAnswer("certificate", sent=False, text=text)
         case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
             return NoAnswer("proxy", sent=False, text=text)
@@ -241,8 +276,42 @@ def _no_answer(error: Exception, *, sent: bool) -> NoAnswer:
             return NoAnswer("unreachable", sent=False, text=text)
 
 
-def tls_context(ca_file: str | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_file)
+_EXPIRED, _NOT_YET_VALID = 10, 9
+_NAMES: Final = (62, 64)  # host name, IP address
+"""Of OpenSSL's X509_V_ERR_* (openssl-verify-options(1), "Diagnostics")."""
+
+
+def certificate_kind(error: Exception) -> Literal["certificate-untrusted", "certificate-name", "certificate-expired"]:
+    code = error.verify_code if isinstance(error, ssl.SSLCertVerificationError) else 0
+    if code in (_EXPIRED, _NOT_YET_VALID):
+        return "certificate-expired"
+    return "certificate-name" if code in _NAMES else "certificate-untrusted"
+
+
+class _Context(ssl.SSLContext):
+    """Notes the certificate of the server that a connection is made to."""
+
+    connection: Connection
+
+
+class _Noting(ssl.SSLObject):
+    def do_handshake(self) -> None:
+        super().do_handshake()
+        if isinstance(self.context, _Context):
+            self.context.connection.certificate = self.getpeercert(binary_form=True)
+
+
+def tls_context(ca_file: str | None, connection: Connection) -> ssl.SSLContext:
+    """As `ssl.create_default_context` makes it, which makes none of ours."""
+    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
+    context.connection = connection
+    context.sslobject_class = _Noting
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    else:
+        context.load_default_certs()
+    if hasattr(ssl, "VERIFY_X509_STRICT") and sys.version_info >= (3, 13):
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 

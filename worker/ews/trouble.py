@@ -35,6 +35,7 @@ class Trail:
 
     `own_credentials`: the account is the mailbox's own, so that a trouble with the account is one with the mailbox.
     `shared_mailbox`: the mailbox is the account's, so that a trouble with it, if not the sender's, is the profile's.
+    `way`: how it is signed in, as HTTP calls it.
     """
 
     server: str
@@ -42,6 +43,7 @@ class Trail:
     diagnostics: str = ""
     own_credentials: bool = False
     shared_mailbox: bool = False
+    way: str = ""
     parties: Parties = NOBODY
 
     def trouble(self, code: str, verdict: Verdict, text: str, retry_after_seconds: float | None = None) -> Trouble:

@@ -45,12 +45,13 @@ class Pauses:
         if not failure.reason.scope.beyond_message:
             return
         key = mailbox if failure.reason.scope is Scope.MAILBOX else _profile(mailbox)
-        before = self._pauses.get(key)
+        before, now = self._pauses.get(key), self._clock.monotonic()
+        if before and before.until >= now + (failure.retry_after_seconds or 0.0) and before.until > now:
+            return  # it was under way already when the trouble was found: no other probe has failed
         failures = before.failures + 1 if before else 1
         seconds = failure.retry_after_seconds or float(retry.after_wait(failures - 1))
         if failure.reason.code.startswith(_LOST) and failures == 1:
             seconds = 0.0
-        now = self._clock.monotonic()
         if len(self._pauses) >= MOST:
             self._pauses = {each: pause for each, pause in self._pauses.items() if pause.until > now}
         self._pauses[key] = Pause(before.since if before else now, now + seconds, failures, failure.reason)

@@ -1,11 +1,12 @@
 import base64
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from worker.ews.auth import Basic
-from worker.ews.endpoint import BasicSignIn, Endpoint
-from worker.ews.transport import Answer
+from worker.ews.auth import Basic, Bearer, Greeting, NeedsToken, Negotiated, Step
+from worker.ews.endpoint import BasicSignIn, Endpoint, NtlmSignIn
+from worker.ews.transport import Answer, Connection
 from worker.settings import ConfigurationError, SecretReference
 
 OK, REFUSED = Answer(200, {}, b""), Answer(401, {}, b"")
@@ -27,11 +28,16 @@ def basic(secret: Path) -> Basic:
     return Basic(BasicSignIn("rüter@contoso.example", SecretReference(f"file:{secret}")))
 
 
+def headers(step: Step) -> dict[str, str]:
+    assert isinstance(step, Mapping), step
+    return dict(step)
+
+
 def ended(basic: Basic, *answers: Answer) -> list[dict[str, str]]:
     """The headers of each attempt a flow makes, given the answers to them; it must end with the last one."""
-    flow = basic.flow()
-    attempts = [dict(next(flow))]
-    attempts += [dict(flow.send(answer)) for answer in answers[:-1]]
+    flow = basic.flow(Connection())
+    attempts = [headers(next(flow))]
+    attempts += [headers(flow.send(answer)) for answer in answers[:-1]]
     with pytest.raises(StopIteration):
         flow.send(answers[-1])
     return attempts
@@ -71,7 +77,7 @@ def test_a_missing_secret_says_so(basic: Basic, secret: Path) -> None:
     secret.unlink()
 
     with pytest.raises(ConfigurationError):
-        next(basic.flow())
+        next(basic.flow(Connection()))
 
 
 @pytest.mark.parametrize(
@@ -90,3 +96,52 @@ def test_passwords_go_over_tls_or_stay_on_this_machine(url: str, guarded: bool) 
     endpoint = Endpoint("P", url, BasicSignIn("a", SecretReference("env:A")))
 
     assert endpoint.guards_secrets is guarded
+
+
+CHALLENGED = Answer(401, {}, b"", challenges=("NTLM", "Negotiate"))
+
+
+def test_a_refused_token_is_replaced_once() -> None:
+    flow = Bearer().flow(Connection())
+    assert next(flow) == NeedsToken()
+    assert flow.send("first") == {"Authorization": "Bearer first"}
+    assert flow.send(REFUSED) == NeedsToken(refused="first")
+    assert flow.send("second") == {"Authorization": "Bearer second"}
+    with pytest.raises(StopIteration):
+        flow.send(REFUSED)
+
+
+def test_a_connection_that_is_signed_in_carries_the_request_alone(secret: Path) -> None:
+    connection = Connection(signed_in=True)
+    flow = negotiated(secret).flow(connection)
+    assert next(flow) == {}
+    with pytest.raises(StopIteration):
+        flow.send(OK)
+    assert connection.signed_in
+
+
+def test_one_that_was_replaced_is_greeted_anew(secret: Path) -> None:
+    connection = Connection(signed_in=True)
+    flow = negotiated(secret).flow(connection)
+    next(flow)
+    assert isinstance(flow.send(CHALLENGED), Greeting)
+    assert not connection.signed_in
+
+
+def test_what_is_no_challenge_ends_the_handshake(secret: Path) -> None:
+    flow = negotiated(secret).flow(Connection())
+    assert isinstance(next(flow), Greeting)
+    with pytest.raises(StopIteration):
+        flow.send(Answer(401, {}, b"", challenges=("NTLM bm9uc2Vuc2U=",)))
+
+
+def test_negotiate_is_greeted_where_ntlm_is_not_offered(secret: Path) -> None:
+    flow = negotiated(secret).flow(Connection())
+    next(flow)
+    greeting = flow.send(Answer(401, {}, b"", challenges=("Negotiate",)))
+    assert isinstance(greeting, Greeting)
+    assert greeting.headers["Authorization"].startswith("Negotiate ")
+
+
+def negotiated(secret: Path) -> Negotiated:
+    return Negotiated(NtlmSignIn("CONTOSO\\router", SecretReference(f"file:{secret}")))

@@ -178,7 +178,7 @@ async def test_a_private_ca_is_trusted_where_it_is_named(authority: trustme.CA, 
 
     assert isinstance(trusted, Answer)
     assert isinstance(doubted, NoAnswer)
-    assert (doubted.kind, doubted.sent) == ("certificate", False)
+    assert (doubted.kind, doubted.sent) == ("certificate-untrusted", False)
     assert len(server.requests) == 1
 
 
@@ -188,7 +188,7 @@ async def test_a_certificate_of_another_name_is_not_trusted(authority: trustme.C
         answer = await post(server, ca_file=str(tmp_path / "ca.pem"))
 
     assert isinstance(answer, NoAnswer)
-    assert (answer.kind, answer.sent) == ("certificate", False)
+    assert (answer.kind, answer.sent) == ("certificate-name", False)
 
 
 async def test_a_ca_file_that_cannot_be_used_says_so_at_once(tmp_path: Path) -> None:
