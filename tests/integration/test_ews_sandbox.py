@@ -328,5 +328,5 @@ async def test_over_tls_with_a_private_ca(tmp_path: Path, endpoint: Endpoint) ->
 
         assert outcomes == [Drafted()]
         assert isinstance(refused, Deferred)
-        assert (refused.reason.code, refused.reason.scope) == ("certificate", Scope.SERVER)
+        assert (refused.reason.code, refused.reason.scope) == ("certificate-untrusted", Scope.SERVER)
         await transport.close()

@@ -21,10 +21,9 @@ from worker import __version__, metrics, retry
 from worker.cli import group, run
 from worker.events.decode import SendRequest, decode
 from worker.ews.codes import TABLE
-from worker.ews.exchange import USER_AGENT
 from worker.ews.http_status import of_status
 from worker.ews.operations.create_item import TRACE_HEADER
-from worker.ews.transport import Answer, NoAnswer
+from worker.ews.transport import USER_AGENT, Answer, NoAnswer
 from worker.ews.trouble import Trail
 from worker.mail.stamp import PROPERTY_NAME, PROPERTY_SET
 from worker.profiles.loader import parse
@@ -144,9 +143,10 @@ def test_reason_codes() -> None:
     told |= {code for row in table(OPERATORS, "Reading mailboxes") for code in spans(row[0])}
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "worker").rglob("*.py"))
     written = set(re.findall(r'(?:Reason|Unfit|\.trouble)\(\s*"([a-z][a-z-]+)"', source))
+    written |= set(re.findall(r'_Refusal\(\s*"([a-z-]+)"', source)) | set(re.findall(r': \("(token-[a-z-]+)"', source))
     kinds = typing.get_args(typing.get_type_hints(NoAnswer)["kind"])
     answers = {each if each in told else f"no-answer-{each}" for each in kinds}
-    assert told == written | answers | {"http-401"}
+    assert told == written | answers | {"http-401", "http-401-way"}
 
 
 def test_codes_of_exchange() -> None:

@@ -69,7 +69,7 @@ def read(answer: Answer, operation: str, trail: Trail, sent_bytes: int = 0) -> t
     """
     if is_final(answer.status):
         return of_status(answer, trail, sent_bytes)
-    return read_root(_root(answer.body), answer, operation, trail, sent_bytes)
+    return read_root(root_of(answer.body), answer, operation, trail, sent_bytes)
 
 
 def read_root(
@@ -87,7 +87,7 @@ def read_root(
     return tuple(_messages(found, trail))
 
 
-def _root(body: bytes) -> etree._Element | None:
+def root_of(body: bytes) -> etree._Element | None:
     """The root of a whole XML text. Characters that XML cannot carry are taken out first if they are in the way;
     a truncated text stays unreadable: half an answer must never pass for one.
     """

@@ -1,18 +1,25 @@
 """The transport over EWS: mailboxes to send from and to read, one `Exchange` per endpoint behind them."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
+from aiohttp.abc import AbstractResolver
+
 from worker.clock import Clock
+from worker.ews.autodiscover.lookup import Lookup
 from worker.ews.endpoint import Endpoint
 from worker.ews.exchange import Exchange, Observe
 from worker.ews.folders import Folders
 from worker.ews.incoming import EwsIncomingMailbox
 from worker.ews.listen import Group
 from worker.ews.mailbox import EwsMailbox
+from worker.ews.reading import of_mailbox
+from worker.ews.trouble import Trouble
 from worker.mail.incoming import Heard
+from worker.mail.outcome import Reason
 from worker.mail.transport import WorkingMailbox
 
 NOTE_NAME: Final = "CrmMailRouter"
@@ -26,23 +33,29 @@ class EwsTransport:
     what is said now, or as it began where nothing is said.
 
     `horizon`: how long a request lives, the setting of that name. `note_name`: of the note in each mailbox that is
-    read, letters, digits and dots; two installations that read the same mailbox need two. Close the transport when
-    all work on its mailboxes has ended.
+    read, letters, digits and dots; two installations that read the same mailbox need two. `resolver`: where a host's
+    connections go, by default the name service. `lookup`: how Autodiscover is asked. Close the transport when all work
+    on its mailboxes has ended.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the whole of EWS depends on
         self,
         route: Callable[[WorkingMailbox], Endpoint | None],
         observe: Observe,
         clock: Clock,
         horizon: timedelta = timedelta(days=7),
         note_name: str = NOTE_NAME,
+        *,
+        resolver: AbstractResolver | None = None,
+        lookup: Lookup | None = None,
     ) -> None:
         self._route = route
         self._observe = observe
         self._clock = clock
         self._horizon = horizon
         self._note_name = note_name
+        self._resolver = resolver
+        self._lookup = lookup
         self._exchanges: dict[Endpoint, Exchange] = {}
         self._folders: dict[Endpoint, Folders] = {}
         self._reached: dict[WorkingMailbox, Exchange] = {}
@@ -71,16 +84,38 @@ class EwsTransport:
     async def listen(
         self, mailboxes: Sequence[WorkingMailbox], heard: Callable[[WorkingMailbox], None], seconds: float
     ) -> Heard:
-        """Mailboxes with credentials of their own have a connection each; those of one account share one."""
-        groups: dict[Exchange, list[WorkingMailbox]] = {}
-        for mailbox in mailboxes:
-            groups.setdefault(self._known(mailbox), []).append(mailbox)
+        """Mailboxes with credentials of their own have a connection each; those of one account share one for each of
+        their servers.
+        """
+        groups: dict[tuple[Exchange, str], list[WorkingMailbox]] = {}
+        deaf: list[tuple[WorkingMailbox, Reason]] = []
+        for mailbox, (exchange, url) in (await self._located(mailboxes, seconds)).items():
+            if isinstance(url, Trouble):
+                deaf.append((mailbox, of_mailbox(url).reason))
+            else:
+                groups.setdefault((exchange, url), []).append(mailbox)
         async with asyncio.TaskGroup() as tasks:
             listening = [
                 tasks.create_task(Group(exchange, group, heard, self._clock).listen(seconds))
-                for exchange, group in groups.items()
+                for (exchange, _), group in groups.items()
             ]
-        return Heard(tuple(each for done in listening for each in done.result().items()))
+        return Heard((*deaf, *(each for done in listening for each in done.result().items())))
+
+    async def _located(
+        self, mailboxes: Sequence[WorkingMailbox], seconds: float
+    ) -> dict[WorkingMailbox, tuple[Exchange, str | Trouble]]:
+        """By which account and at which server each is reached; those that are not found in time are left out."""
+
+        async def one(mailbox: WorkingMailbox) -> None:
+            exchange = self._known(mailbox)
+            found[mailbox] = (exchange, await exchange.locate(mailbox.address))
+
+        found: dict[WorkingMailbox, tuple[Exchange, str | Trouble]] = {}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds), asyncio.TaskGroup() as tasks:
+                for mailbox in mailboxes:
+                    tasks.create_task(one(mailbox))
+        return found
 
     async def close(self) -> None:
         for exchange in self._exchanges.values():
@@ -105,5 +140,6 @@ class EwsTransport:
     def _exchange(self, endpoint: Endpoint) -> Exchange:
         exchange = self._exchanges.get(endpoint)
         if exchange is None:
-            exchange = self._exchanges[endpoint] = Exchange(endpoint, self._observe, self._clock)
+            exchange = Exchange(endpoint, self._observe, self._clock, self._resolver, self._lookup)
+            self._exchanges[endpoint] = exchange
         return exchange

@@ -84,8 +84,8 @@ class Endpoint:
 
     @property
     def server(self) -> str:
-        """Host and port, for people."""
-        return urlsplit(self.url).netloc.rpartition("@")[2]
+        """Host and port, for people; or how they are found."""
+        return urlsplit(self.url).netloc.rpartition("@")[2] or "Autodiscover"
 
     @property
     def way(self) -> str:

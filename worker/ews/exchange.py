@@ -1,29 +1,32 @@
-"""Requests to one endpoint: signed in, sent once, read, counted."""
+"""Requests under one account: to the server of the mailbox, signed in, sent once, read, counted."""
 
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from typing import Final, Protocol, TypeVar
 from uuid import uuid4
 
-from worker import __version__
+from aiohttp.abc import AbstractResolver
+
 from worker.clock import Clock
 from worker.ews import remedies
 from worker.ews.affinity import Affinity
 from worker.ews.answer import UNREADABLE, ResponseMessage, read, trail_of
 from worker.ews.auth import Greeting, NeedsToken, SignIn, sign_in
+from worker.ews.autodiscover.locator import Locator
+from worker.ews.autodiscover.lookup import Lookup
+from worker.ews.autodiscover.steps import Findings
 from worker.ews.codes import BUSY, Disposition, Verdict, judged, verdict_on
 from worker.ews.endpoint import Endpoint, NtlmSignIn, OAuthSignIn
-from worker.ews.lines import Lines
+from worker.ews.moved import may_have_moved
 from worker.ews.oauth import Tokens
 from worker.ews.template import Filled
-from worker.ews.transport import Answer, NoAnswer, Wire
+from worker.ews.transport import USER_AGENT, Answer, NoAnswer, Wire
 from worker.ews.trouble import Trail, Trouble, Unfit
+from worker.ews.wires import Wires
 from worker.mail.incoming import Sink
 from worker.mail.outcome import Scope
 from worker.settings import ConfigurationError
-
-USER_AGENT: Final = f"crm-mail-router/{__version__}"
 
 _SECRET: Final = judged(Disposition.PAUSE, Scope.PROFILE, remedies.MISSING_REFERENCE, about_account=True)
 _CLEAR_TEXT: Final = judged(Disposition.PAUSE, Scope.PROFILE, remedies.CLEAR_TEXT)
@@ -71,7 +74,7 @@ class Request:
 
 
 class Exchange:
-    """One endpoint under one credential.
+    """One endpoint under one credential; or, where the endpoint names no URL, those that Autodiscover tells of.
 
     `takes_message_id` turns False when the server has shown that it lets nobody set InternetMessageId; it then gives
     its own on sending. `keeps_message_id` says whether mail leaves with the one it was drafted with: some servers
@@ -79,7 +82,14 @@ class Exchange:
     when the server has shown that it makes no plain text beside an HTML body.
     """
 
-    def __init__(self, endpoint: Endpoint, observe: Observe, clock: Clock) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        observe: Observe,
+        clock: Clock,
+        resolver: AbstractResolver | None = None,
+        lookup: Lookup | None = None,
+    ) -> None:
         self.endpoint = endpoint
         self.takes_message_id = True
         self.keeps_message_id: bool | None = None
@@ -89,22 +99,42 @@ class Exchange:
         self._sign_in: SignIn = sign_in(endpoint.sign_in)
         account = endpoint.sign_in
         self._tokens = Tokens(account, endpoint.ca_file, clock) if isinstance(account, OAuthSignIn) else None
-        self._bound = isinstance(account, NtlmSignIn)
-        self._lines = Lines(self._connect, bound=self._bound)
+        self._wires = Wires(self._connect, bound=isinstance(account, NtlmSignIn))
+        self._resolver = resolver
+        finder = lookup or Lookup(clock, resolver=resolver)
+        self._locator = Locator(
+            lambda address: finder.find(address, endpoint.sign_in, self._sign_in, endpoint.ca_file), clock
+        )
+
+    async def locate(self, mailbox: str) -> str | Trouble:
+        """The URL that requests about a mailbox go to."""
+        if self.endpoint.url:
+            return self.endpoint.url
+        found = await self._locator.locate(mailbox)
+        return _unlocated(found, self._trail(self.endpoint, mailbox)) if isinstance(found, Findings) else found
+
+    def located(self, mailbox: str) -> str:
+        """The URL that the last request about a mailbox went to, "" if there was none."""
+        return self.endpoint.url or self._locator.last(mailbox)
 
     async def call(
         self, operation: str, mailbox: str, body: Filled, expected: int, affinity: Affinity | None = None
     ) -> tuple[ResponseMessage, ...] | Trouble:
         """One request, and the response messages of its answer: one for each of `expected` things asked for."""
-        trail, request = self._trail(mailbox), Request(operation, mailbox, body, affinity)
-        began = self._clock.monotonic()
-        answer = await self._asked(lambda wire, headers: wire.post(headers, body), request, trail)
+        url = await self.locate(mailbox)
+        if isinstance(url, Trouble):
+            return url
+        endpoint, request = replace(self.endpoint, url=url), Request(operation, mailbox, body, affinity)
+        trail, began = self._trail(endpoint, mailbox), self._clock.monotonic()
+        answer = await self._asked(lambda wire, headers: wire.post(headers, body), endpoint, request, trail)
         if isinstance(answer, Trouble):
             got: tuple[ResponseMessage, ...] | Trouble = answer
         else:
             if affinity is not None:
                 affinity.learn(answer.cookies)
             got = whole(read(answer, operation, trail_of(answer, trail), sum(map(len, body))), expected, trail)
+        if may_have_moved(got):
+            self._locator.doubt(mailbox, url)
         self._observe(self.endpoint.profile, operation, _result(got), self._clock.monotonic() - began)
         return got
 
@@ -121,8 +151,11 @@ class Exchange:
         """One request whose answer goes into `sink` while it comes, as `Wire.pour` has it; `conclude` says at the end
         what it was. What the sink raises comes out here, unless it is `Unfit`. Counted is the time until it begins.
         """
-        trail, clock = self._trail(request.mailbox), self._clock
-        began = clock.monotonic()
+        url, clock = await self.locate(request.mailbox), self._clock
+        if isinstance(url, Trouble):
+            return url
+        endpoint = replace(self.endpoint, url=url)
+        trail, began = self._trail(endpoint, request.mailbox), clock.monotonic()
         answered: list[float] = []
         result = "no-answer"
 
@@ -133,7 +166,7 @@ class Exchange:
 
         try:
             answer = await self._asked(
-                lambda wire, headers: wire.pour(headers, request.body, noting, quiet_seconds), request, trail
+                lambda wire, headers: wire.pour(headers, request.body, noting, quiet_seconds), endpoint, request, trail
             )
             got = answer if isinstance(answer, Trouble) else await conclude(answer, trail_of(answer, trail))
             result = _result(got) if isinstance(got, Trouble) else "ok"
@@ -149,10 +182,9 @@ class Exchange:
         return got
 
     async def close(self) -> None:
-        await self._lines.close()
+        await self._wires.close()
 
-    def _trail(self, mailbox: str) -> Trail:
-        endpoint = self.endpoint
+    def _trail(self, endpoint: Endpoint, mailbox: str) -> Trail:
         return Trail(
             endpoint.server,
             str(uuid4()),  # a name to find the request by in logs; nothing is decided by it
@@ -162,13 +194,13 @@ class Exchange:
             parties=endpoint.parties(mailbox),
         )
 
-    async def _asked(self, ask: _Ask, request: Request, trail: Trail) -> Answer | Trouble:
+    async def _asked(self, ask: _Ask, endpoint: Endpoint, request: Request, trail: Trail) -> Answer | Trouble:
         """The attempts of the sign-in flow; each is made only if the one before did nothing."""
-        if not self.endpoint.guards_secrets:
+        if not endpoint.guards_secrets:
             return trail.trouble("clear-text-refused", _CLEAR_TEXT, "a password would cross the network in clear text")
-        async with contextlib.AsyncExitStack() as stack:
+        async with AsyncExitStack() as using:
             try:
-                wire = await stack.enter_async_context(self._lines.line())
+                wire = await using.enter_async_context(self._wires.to(endpoint.url))
             except OSError as error:
                 return trail.trouble("ca-file", _CA_FILE, f"the CA file cannot be used: {error}")
             try:
@@ -203,10 +235,16 @@ class Exchange:
         assert self._tokens is not None
         return await self._tokens.get(trail, refused)
 
-    def _connect(self) -> Wire:
+    def _connect(self, url: str, connections: int) -> Wire:
         endpoint = self.endpoint
-        connections = {"connections": 1} if self._bound else {}
-        return Wire(endpoint.url, endpoint.ca_file, endpoint.timeout_seconds, self._clock, **connections)
+        return Wire(
+            url,
+            endpoint.ca_file,
+            endpoint.timeout_seconds,
+            self._clock,
+            connections=connections,
+            resolver=self._resolver,
+        )
 
 
 def whole(
@@ -228,6 +266,13 @@ def _unanswered(answer: NoAnswer, trail: Trail, *, greeting: bool) -> Trouble:
     remedy = NOT_REACHED.get(answer.kind, remedies.UNREACHABLE)
     verdict = judged(Disposition.PAUSE, Scope.SERVER, remedy)
     return trail.trouble(answer.kind, verdict, f"no connection: {answer.text}")
+
+
+def _unlocated(findings: Findings, trail: Trail) -> Trouble:
+    step = findings.telling
+    remedy = f"{step.remedy} {remedies.AUTODISCOVER}".lstrip()
+    verdict = judged(Disposition.PAUSE, Scope.MAILBOX, remedy)
+    return trail.trouble("autodiscover-failed", verdict, f"{findings.address}: {step.url}: {step.text}")
 
 
 def _result(got: tuple[ResponseMessage, ...] | Trouble) -> str:

@@ -7,16 +7,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from worker.ews.transport import Wire
+from worker.ews.transport import CONNECTIONS, Wire
 
 MOST: Final = 20
 """Connections that are signed in at once, those for notifications among them; who needs one more waits."""
 
 
 class Lines:
-    """`make` makes a line, for one connection or for many. It may raise OSError, and so does `line` then."""
+    """`make` makes a line of at most so many connections. It may raise OSError, and so does `line` then."""
 
-    def __init__(self, make: Callable[[], Wire], *, bound: bool) -> None:
+    def __init__(self, make: Callable[[int], Wire], *, bound: bool) -> None:
         self._make = make
         self._bound = bound
         self._turns = asyncio.Semaphore(MOST)
@@ -28,7 +28,7 @@ class Lines:
         """A line for one request with all its attempts."""
         if not self._bound:
             if not self._all:
-                self._all.append(self._make())
+                self._all.append(self._make(CONNECTIONS))
             yield self._all[0]
             return
         async with self._turns:
@@ -45,6 +45,6 @@ class Lines:
         self._free.clear()
 
     def _new(self) -> Wire:
-        wire = self._make()
+        wire = self._make(1)
         self._all.append(wire)
         return wire

@@ -40,7 +40,7 @@ class EwsMailbox:
         self._clock = clock
         self._horizon = horizon
         self._looker = self._new_looker()
-        self._url = self._exchange.endpoint.url
+        self._url = self._located
         self._nameless: set[Stamp] = set()
         self._named: dict[Stamp, str] = {}
 
@@ -48,8 +48,9 @@ class EwsMailbox:
         return [outcome for batch in _batches(messages) for outcome in await self._draft(batch)]
 
     async def look(self, floors: Mapping[Stamp, datetime]) -> Look | Deferred:
-        if self._url != self._exchange.endpoint.url:  # what a looker remembers is of another server
-            self._url, self._looker = self._exchange.endpoint.url, self._new_looker()
+        await self._exchange.locate(self._address)
+        if self._url != self._located:  # what a looker remembers is of another server
+            self._url, self._looker = self._located, self._new_looker()
         look = await self._looker.look(floors)
         if self._named and isinstance(look, Look):
             self._compare(look)
@@ -77,6 +78,10 @@ class EwsMailbox:
     @property
     def _exchange(self) -> Exchange:
         return self._reach()
+
+    @property
+    def _located(self) -> str:
+        return self._exchange.located(self._address)
 
     @property
     def _impersonate(self) -> bool:

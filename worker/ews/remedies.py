@@ -138,6 +138,9 @@ VERSION: Final = "The server or the mailbox's server is older than Exchange 2013
 LOCATION: Final = (
     "Check the profile's location: it must be the EWS endpoint itself, such as https://<server>/EWS/Exchange.asmx."
 )
+AUTODISCOVER: Final = (
+    "See every step: 'mailrouter autodiscover <mailbox>'. Without Autodiscover: give the profile location in its place."
+)
 PROXY: Final = "Check the HTTP proxy that the environment names (HTTPS_PROXY, NO_PROXY)."
 UNREACHABLE: Final = "Check the host and port in the profile's location, the name service, firewall and proxy."
 NAME: Final = "Correct the host in the profile's location, or enter it in the name service (DNS)."

@@ -16,18 +16,22 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 
+from worker import __version__
 from worker.clock import Clock
 from worker.ews.upload import Upload
 from worker.mail.incoming import Sink
 from worker.profiles.model import is_loopback
+
+USER_AGENT: Final = f"crm-mail-router/{__version__}"
 
 MAX_ANSWER_BYTES: Final = 16 * 2**20
 _CHUNK_BYTES: Final = 256 * 2**10
 _CONNECT_SECONDS: Final = 15.0
 _SLOWEST_BYTES_PER_SECOND: Final = 64 * 2**10
 """A request that is taken more slowly than this is given up: 55 MB may take a quarter of an hour."""
-_CONNECTIONS: Final = 100
+CONNECTIONS: Final = 100
 """At once, for one session. How many requests are under way is the lanes' decision; this only bounds a mistake."""
 
 
@@ -89,22 +93,31 @@ class NoAnswer:
 
 class Wire:
     """Connections to one endpoint under one credential, as many as are needed or just one at a time. Use within one
-    event loop; close it at the end.
+    event loop; close it at the end. `resolver` says where a host's connections go, by default the name service.
 
     Raises OSError (ssl.SSLError is one) when `ca_file` cannot be used.
     """
 
-    def __init__(
-        self, url: str, ca_file: str | None, timeout_seconds: float, clock: Clock, connections: int = _CONNECTIONS
+    def __init__(  # noqa: PLR0913 - what a connection depends on
+        self,
+        url: str,
+        ca_file: str | None,
+        timeout_seconds: float,
+        clock: Clock,
+        *,
+        connections: int = CONNECTIONS,
+        resolver: AbstractResolver | None = None,
+        most_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
         self.connection = Connection()
         self._url = url
+        self._most_bytes = most_bytes
         self._clock = clock
         self._proxy = proxy_for(url)
         self._timeout_seconds = timeout_seconds
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=min(_CONNECT_SECONDS, timeout_seconds))
         tls = tls_context(ca_file, self.connection) if url.startswith("https:") else True
-        connector = aiohttp.TCPConnector(limit=connections, ssl=tls)
+        connector = aiohttp.TCPConnector(limit=connections, ssl=tls, resolver=resolver)
         # Whether a connection was had is the line between "not done" and "perhaps done", so it is noted, not guessed.
         trace = aiohttp.TraceConfig()
         trace.on_connection_create_end.append(_connected)
@@ -132,6 +145,20 @@ class Wire:
                     allow_redirects=False,
                     proxy=self._proxy,
                     trace_request_ctx=state,
+                ) as response,
+            ):
+                return await self._whole(response)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return _no_answer(error, sent=state.connected)
+
+    async def get(self, headers: Mapping[str, str]) -> Answer | NoAnswer:
+        """Ask for what is there. A question does nothing: where a kept connection was cut, it may be put twice."""
+        state = SimpleNamespace(connected=False)
+        try:
+            async with (
+                asyncio.timeout(self._timeout_seconds),
+                self._session.get(
+                    self._url, headers=headers, allow_redirects=False, proxy=self._proxy, trace_request_ctx=state
                 ) as response,
             ):
                 return await self._whole(response)
@@ -177,9 +204,9 @@ class Wire:
                 await sink(portion)
 
     async def _whole(self, response: aiohttp.ClientResponse) -> Answer | NoAnswer:
-        text = await _bounded(response.content)
+        text = await _bounded(response.content, self._most_bytes)
         if text is None:
-            return NoAnswer("too-large", sent=True, text=f"the answer exceeds {MAX_ANSWER_BYTES} bytes")
+            return NoAnswer("too-large", sent=True, text=f"the answer exceeds {self._most_bytes} bytes")
         wait = self._wait_named(response.headers.get("Retry-After"))
         cookies = {name: each.value for name, each in response.cookies.items()}
         challenges = response.headers.getall("WWW-Authenticate", ())
@@ -218,12 +245,12 @@ async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, 
     context.trace_request_ctx.connected = True
 
 
-async def _bounded(content: aiohttp.StreamReader) -> bytes | None:
+async def _bounded(content: aiohttp.StreamReader, most_bytes: int) -> bytes | None:
     parts: list[bytes] = []
     size = 0
     async for part in content.iter_any():
         size += len(part)
-        if size > MAX_ANSWER_BYTES:
+        if size > most_bytes:
             return None
         parts.append(part)
     return b"".join(parts)
