@@ -18,7 +18,9 @@ from worker.attachments.fetch import Fetcher
 from worker.attachments.store import open_store
 from worker.clock import Clock, SystemClock, rfc3339
 from worker.events.fleet import InboundState, OutboundState, WorkerState
+from worker.ews.autodiscover.lookup import Lookup
 from worker.ews.client import EwsTransport
+from worker.ews.connect_to import ConnectTo
 from worker.ews.endpoint import Account, BasicSignIn, Endpoint, NtlmSignIn, OAuthSignIn
 from worker.ews.operations.create_item import MAX_REQUEST_BYTES
 from worker.inbound.intake import Intake, Rules
@@ -69,12 +71,15 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
     store = open_store(settings.attachment_store)
     in_force = InForce()
     profiles = Profiles(settings, in_force, clock)
+    elsewhere = resolver(settings)
     transport = EwsTransport(
         lambda mailbox: endpoint(in_force.book, mailbox, settings),
         _observe,
         clock,
         timedelta(days=settings.horizon_days),
         note_name=note_name(address.vhost),
+        resolver=elsewhere,
+        lookup=Lookup(clock, hosts=frozenset(settings.autodiscover_hosts or ()), resolver=elsewhere),
     )
     in_force.follow(lambda _book: transport.renew())
     in_force.follow(_tell_profiles)
@@ -306,6 +311,11 @@ def linked_files(settings: Settings) -> Fetcher:
         max_bytes=settings.max_attachment_bytes,
         mail_bytes=MAX_REQUEST_BYTES // 4 * 3,
     )
+
+
+def resolver(settings: Settings) -> ConnectTo | None:
+    """Where connections to Exchange go, if not where the name service says. Within the event loop."""
+    return ConnectTo({each.place: each.there for each in settings.connect_to}) if settings.connect_to else None
 
 
 def endpoint(book: Book, mailbox: WorkingMailbox, settings: Settings) -> Endpoint | None:

@@ -3,6 +3,7 @@ of the commands that use it (`worker/cli/options.py` makes the flags from here, 
 """
 
 import os
+import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -77,7 +78,37 @@ def _networks(value: object) -> object:
     return tuple(map(ip_network, listed)) if isinstance(listed, tuple) else listed
 
 
+HostName = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[A-Za-z0-9_.-]+$")]
+_PLACE = re.compile(r"[A-Za-z0-9_.:-]+")
 Host = Annotated[str, StringConstraints(to_lower=True, pattern=r"^([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$")]
+
+
+def _place(text: str) -> tuple[str, int]:
+    """HOST:PORT, the host in lower case and without the brackets of an IPv6 address. Raises ValueError."""
+    host, _, port = text.strip().rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not _PLACE.fullmatch(host) or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise ValueError(f"{text!r} is not HOST:PORT")
+    return host.casefold(), int(port)
+
+
+@dataclass(frozen=True, slots=True)
+class Detour:
+    """What is meant for one place, goes to another: host or address, and port."""
+
+    place: tuple[str, int]
+    there: tuple[str, int]
+
+    @classmethod
+    def parse(cls, text: str) -> "Detour":
+        """Raises ValueError."""
+        place, _, there = text.partition("=")
+        return cls(_place(place), _place(there))
+
+
+def _detours(value: object) -> object:
+    listed = _listed(value)
+    return tuple(map(Detour.parse, listed)) if isinstance(listed, tuple) else listed
 
 
 class Settings(BaseModel):
@@ -182,6 +213,23 @@ class Settings(BaseModel):
             description="What a tracking token in a subject begins with, as the CRM has it.",
         ),
     ] = "CRM:"
+
+    connect_to: Annotated[
+        tuple[Detour, ...] | None,
+        BeforeValidator(_detours),
+        Field(
+            description="HOST:PORT=ADDRESS:PORT, comma-separated: connections to Exchange at HOST:PORT go to "
+            "ADDRESS:PORT, while certificates are still checked for HOST. For split DNS, and for trying something out."
+        ),
+    ] = None
+    autodiscover_hosts: Annotated[
+        tuple[HostName, ...] | None,
+        BeforeValidator(_listed),
+        Field(
+            description="Hosts, comma-separated, that Autodiscover may give credentials to besides those in the domain "
+            "of the address and Microsoft's own: needed where only plain HTTP or an SRV record names them."
+        ),
+    ] = None
 
     attachment_store: Annotated[
         str,

@@ -11,9 +11,13 @@ from typing import Any, Final
 import trustme
 from cryptography import x509
 
+from tests.unit.ews.autodiscover.hosts import Names
 from worker.app import endpoint
 from worker.cli.access import Access, check_access, subjects
 from worker.clock import SystemClock
+from worker.ews.autodiscover.answers import Failure
+from worker.ews.autodiscover.lookup import Lookup
+from worker.ews.autodiscover.steps import Result
 from worker.ews.check import EwsChecks
 from worker.mail.transport import WorkingMailbox
 from worker.profiles.book import Book
@@ -68,7 +72,8 @@ class World:
     def certify(self, days: float = 365) -> None:
         """The server has a certificate from now on that is good for so many days."""
         until = datetime.now(UTC) + timedelta(days=days)
-        self.authority.issue_cert("127.0.0.1", not_before=_LONG_AGO, not_after=until).configure_cert(self.tls)
+        names = ("127.0.0.1", "autodiscover.contoso.example")
+        self.authority.issue_cert(*names, not_before=_LONG_AGO, not_after=until).configure_cert(self.tls)
 
     def application_certificate(self, days: float) -> Path:
         """Of a certificate that is good for so many days, key and all; the application is registered with it."""
@@ -107,7 +112,11 @@ class World:
         def route(mailbox: WorkingMailbox) -> Any:
             return endpoint(book, mailbox, settings)
 
-        checks = EwsChecks(route, SystemClock(), timedelta(days=7))
+        port = self.sandbox.port
+        here = dict.fromkeys((("localhost", port), ("autodiscover.contoso.example", 443)), ("127.0.0.1", port))
+        clock, names = SystemClock(), Names(here)
+        lookup = Lookup(clock, resolver=names, services=_no_record)
+        checks = EwsChecks(route, clock, timedelta(days=7), resolver=names, lookup=lookup)
         found: list[Access] = []
         chosen = subjects(directory, [ANNA], [direction or self.profile.get("direction", "outgoing")])
         try:
@@ -128,3 +137,7 @@ class World:
 
 def _toml(table: dict[str, Any]) -> str:
     return "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items() if value is not None)
+
+
+async def _no_record(name: str) -> Failure:
+    return Failure(Result.NOTHING, "there is no such record")

@@ -22,6 +22,7 @@ from worker.mail.transport import WorkingMailbox
 from worker.profiles.loader import load, parse
 from worker.profiles.model import SCOPE
 from worker.sandbox.application import FULL_ACCESS as FULL_ACCESS_AS_APP
+from worker.sandbox.options import Autodiscover
 from worker.settings import ConfigurationError
 
 ROWS: Final[dict[str, Row]] = {row[0]: row for row in table("docs/exchange-administrators.md", "Test Access")}
@@ -119,6 +120,16 @@ FAULTS: Final[dict[str, Fault]] = {
         lambda world: world.mailbox.update(allow_send_on_behalf=False),
         lambda world: world.mailbox.update(allow_send_on_behalf=True),
         SEND_AS,
+    ),
+    "Autodiscover finds nothing": Fault(
+        option("autodiscover", Autodiscover(json=False, soap=False, pox=False)),
+        both(url(), use(autodiscover=None)),
+        use(location=None, autodiscover=True),
+    ),
+    "Autodiscover knows no such address": Fault(
+        option("autodiscover", Autodiscover(knows_addresses=False)),
+        option("autodiscover", Autodiscover()),
+        use(location=None, autodiscover=True),
     ),
     "host name unknown": Fault(url("mail.contoso.invalid"), url()),
     "server unreachable": Fault(url(port=1), url()),

@@ -9,11 +9,12 @@ from typing import Final
 
 import click
 
-from worker.app import endpoint
+from worker.app import endpoint, resolver
 from worker.cli.access import DIRECTIONS, Access, Subject, check_access, domains, subjects
 from worker.cli.options import with_settings
 from worker.cli.output import progress_bar, show_rows
 from worker.clock import SystemClock
+from worker.ews.autodiscover.lookup import Lookup
 from worker.ews.check import EwsChecks
 from worker.ews.endpoint import Endpoint
 from worker.mail.checks import Verdict
@@ -37,7 +38,7 @@ _FEW: Final = 2
 @click.option("--direction", type=click.Choice(DIRECTIONS), help="Only this one; by default what the entries say.")
 @click.option("--send", is_flag=True, help="Really send a mail, from each sender to itself.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every step.")
-@with_settings("profiles", "ews_timeout_seconds", "horizon_days")
+@with_settings("profiles", "ews_timeout_seconds", "horizon_days", "connect_to", "autodiscover_hosts")
 def command(
     settings: Settings, *, mailboxes: tuple[str, ...], direction: str | None, send: bool, as_json: bool
 ) -> None:
@@ -71,7 +72,10 @@ async def _check(settings: Settings, directory: Directory, chosen: Sequence[Subj
         return found
 
     found: dict[Subject, Access] = {}
-    checks = EwsChecks(route, SystemClock(), timedelta(days=settings.horizon_days))
+    clock, elsewhere = SystemClock(), resolver(settings)
+    lookup = Lookup(clock, hosts=frozenset(settings.autodiscover_hosts or ()), resolver=elsewhere)
+    horizon = timedelta(days=settings.horizon_days)
+    checks = EwsChecks(route, clock, horizon, resolver=elsewhere, lookup=lookup)
     try:
         with progress_bar("Mailboxes", len(chosen)) as advance:
 

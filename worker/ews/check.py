@@ -3,12 +3,16 @@ makes.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 from uuid import uuid4
 
+from aiohttp.abc import AbstractResolver
+
 from worker.clock import Clock
 from worker.ews import remedies
+from worker.ews.autodiscover.lookup import Lookup
 from worker.ews.endpoint import Endpoint
 from worker.ews.exchange import Exchange
 from worker.ews.folders import Folders
@@ -28,12 +32,24 @@ _Act = Callable[[], Awaitable[Finding]]
 
 
 class EwsChecks:
-    """Implements `Checks`. `route` says how a working mailbox is reached. Close it when all checks have ended."""
+    """Implements `Checks`. `route` says how a working mailbox is reached; `horizon`, `resolver` and `lookup` are those
+    of `EwsTransport`. Close it when all checks have ended.
+    """
 
-    def __init__(self, route: Callable[[WorkingMailbox], Endpoint], clock: Clock, horizon: timedelta) -> None:
+    def __init__(
+        self,
+        route: Callable[[WorkingMailbox], Endpoint],
+        clock: Clock,
+        horizon: timedelta,
+        *,
+        resolver: AbstractResolver | None = None,
+        lookup: Lookup | None = None,
+    ) -> None:
         self._route = route
         self._clock = clock
         self._horizon = horizon
+        self._resolver = resolver
+        self._lookup = lookup
         self._exchanges: dict[Endpoint, Exchange] = {}
 
     async def outgoing(self, mailbox: WorkingMailbox, sender: str, *, send: bool) -> AsyncIterator[Step]:
@@ -61,8 +77,9 @@ class EwsChecks:
         endpoint = self._route(mailbox)
         exchange = self._exchanges.get(endpoint)
         if exchange is None:
-            exchange = self._exchanges[endpoint] = Exchange(endpoint, _unobserved, self._clock)
-        return Way(exchange, mailbox.address, Reach(endpoint, self._clock))
+            exchange = Exchange(endpoint, _unobserved, self._clock, self._resolver, self._lookup)
+            self._exchanges[endpoint] = exchange
+        return Way(exchange, mailbox.address, lambda located: Reach(located, self._clock, self._resolver))
 
     async def _walked(self, way: "Way", acts: Sequence[tuple[str, _Act]]) -> AsyncIterator[Step]:
         """Each step after the one before; behind the first that fails they are skipped."""
@@ -75,23 +92,44 @@ class EwsChecks:
                 failed = name if step.failed else failed
                 yield step
         finally:
-            await way.reach.close()
+            await way.close()
 
 
 class Way:
     """As far as both directions go alike: to the open mailbox."""
 
-    def __init__(self, exchange: Exchange, address: str, reach: Reach) -> None:
+    def __init__(self, exchange: Exchange, address: str, reach: Callable[[Endpoint], Reach]) -> None:
         self.exchange = exchange
-        self.reach = reach
         self._address = address
+        self._new_reach = reach
+        self._reach: Reach | None = None
         self._opened: Finding | None = None
 
     def acts(self, folders: _Act) -> list[tuple[str, _Act]]:
-        reach = self.reach
-        return list(
-            zip(REACHING, (reach.name, reach.connect, reach.tls, self._sign_in, self._open, folders), strict=True)
-        )
+        acts = (self._name, self._connect, self._tls, self._sign_in, self._open, folders)
+        return list(zip(REACHING, acts, strict=True))
+
+    async def close(self) -> None:
+        if self._reach is not None:
+            await self._reach.close()
+
+    async def _name(self) -> Finding:
+        """With Autodiscover, first where the mailbox is at all."""
+        endpoint = self.exchange.endpoint
+        url = await self.exchange.locate(self._address)
+        if isinstance(url, Trouble):
+            return Finding.of(url.reason())
+        self._reach = self._new_reach(replace(endpoint, url=url))
+        found = await self._reach.name()
+        return found if endpoint.url else replace(found, cause=f"Autodiscover tells {url}; {found.cause}")
+
+    async def _connect(self) -> Finding:
+        assert self._reach is not None
+        return await self._reach.connect()
+
+    async def _tls(self) -> Finding:
+        assert self._reach is not None
+        return await self._reach.tls()
 
     async def _sign_in(self) -> Finding:
         """The first request. What Exchange says of the mailbox in its answer is the next step's."""

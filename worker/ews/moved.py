@@ -10,6 +10,9 @@ _SIGNS: Final = frozenset(
     {
         "unreachable",
         "certificate",
+        "certificate-untrusted",
+        "certificate-name",
+        "certificate-expired",
         "http-301",
         "http-302",
         "http-307",

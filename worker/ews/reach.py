@@ -6,8 +6,12 @@ import contextlib
 import socket
 import ssl
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
+
+from aiohttp import ThreadedResolver
+from aiohttp.abc import AbstractResolver
 
 from worker.clock import Clock
 from worker.ews import remedies
@@ -18,19 +22,24 @@ from worker.mail.checks import Finding, Verdict, passed, skipped
 
 _SECONDS: Final = 15.0
 _MOST_HEAD_BYTES: Final = 64 * 2**10
+_MOST_ADDRESSES: Final = 4
 _EXPIRES_SOON: Final = timedelta(days=14)
 
 
 class Reach:
-    """Use within one event loop; close it at the end. A proxy that the environment names is gone through."""
+    """Use within one event loop; close it at the end. A proxy that the environment names is gone through. `resolver`:
+    where a host's connections go, by default the name service.
+    """
 
-    def __init__(self, endpoint: Endpoint, clock: Clock) -> None:
+    def __init__(self, endpoint: Endpoint, clock: Clock, resolver: AbstractResolver | None = None) -> None:
         self._endpoint = endpoint
         self._clock = clock
+        self._resolver = resolver or ThreadedResolver()
         self._target = urlsplit(endpoint.url)
         proxy = proxy_for(endpoint.url)
         self._proxy = urlsplit(proxy) if proxy else None
         self._seconds = min(_SECONDS, endpoint.timeout_seconds)
+        self._places: list[tuple[str, int]] = []
         self._writer: asyncio.StreamWriter | None = None
 
     async def name(self) -> Finding:
@@ -38,17 +47,17 @@ class Reach:
         host, port = _host_and_port(self._next)
         try:
             async with asyncio.timeout(self._seconds):
-                found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                self._places = await self._addresses(host, port)
         except (OSError, TimeoutError, UnicodeError) as error:
             return self._failed("name-unknown", f"{host}: this name has no address: {_said(error)}", remedies.NAME)
-        addresses = ", ".join(dict.fromkeys(str(each[4][0]) for each in found))
+        addresses = ", ".join(dict.fromkeys(address for address, _ in self._places))
         return passed(f"proxy {host}: {addresses}" if self._proxy else f"{host}: {addresses}")
 
     async def connect(self) -> Finding:
         host, port = _host_and_port(self._next)
         try:
+            reader, self._writer = await self._connected()
             async with asyncio.timeout(self._seconds):
-                reader, self._writer = await asyncio.open_connection(host, port, limit=_MOST_HEAD_BYTES)
                 refused = await self._through(reader, self._writer) if self._proxy else ""
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             if self._proxy:
@@ -87,6 +96,23 @@ class Reach:
     @property
     def _next(self) -> SplitResult:
         return self._proxy or self._target
+
+    async def _addresses(self, host: str, port: int) -> list[tuple[str, int]]:
+        with contextlib.suppress(ValueError):
+            return [(str(ip_address(host)), port)]
+        found = await self._resolver.resolve(host, port, socket.AF_UNSPEC)
+        return [(each["host"], each["port"]) for each in found][:_MOST_ADDRESSES]
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """To the first address that takes a connection. Raises what the last one said."""
+        failure: OSError | TimeoutError = OSError("no address")
+        for address, port in self._places:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    return await asyncio.open_connection(address, port, limit=_MOST_HEAD_BYTES)
+            except (OSError, TimeoutError) as error:
+                failure = error
+        raise failure
 
     async def _through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
         """Have the proxy connect on; "" if it does, else what it says (RFC 9110, 9.3.6)."""

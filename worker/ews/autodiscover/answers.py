@@ -11,6 +11,7 @@ from urllib.parse import urljoin
 import orjson
 from lxml import etree
 
+from worker.ews import remedies
 from worker.ews.answer import root_of
 from worker.ews.autodiscover.questions import Question
 from worker.ews.autodiscover.steps import Method, Result
@@ -22,15 +23,12 @@ _PROTOCOLS: Final = ("EXPR", "EXHTTP", "EXCH", "WEB")
 """Those POX tells of, the one for clients outside first."""
 _ENDPOINT_URLS: Final = ("EwsUrl", "ASUrl")
 _UNKNOWN_USER: Final = "Check the address, and that its mailbox is on this Exchange: Get-Mailbox <mailbox>."
-_ACCOUNT: Final = (
-    "Check user name and password of the profile or mailbox entry, and that the account may sign in there; or give "
-    "location in place of autodiscover."
-)
-_ANONYMOUS: Final = "Name a profile (--profile): this server tells nobody who does not sign in."
-_CERTIFICATE: Final = (
-    "Check the server's certificate: its name and date, and that its CA is known (ca_file in the profile for a "
-    "private CA)."
-)
+_CERTIFICATES: Final = {
+    "certificate": remedies.CERTIFICATE,
+    "certificate-untrusted": remedies.UNTRUSTED,
+    "certificate-name": remedies.WRONG_NAME,
+    "certificate-expired": remedies.EXPIRED_CERTIFICATE,
+}
 _AGAIN: Final = "Try again later; if it goes on, ask the Exchange administrator to check the server."
 
 
@@ -74,8 +72,8 @@ Reply = Answer | NoAnswer | Servers | Failure
 Reading = Endpoint | Elsewhere | OtherAddress | Servers | Failure
 
 
-def read(question: Question, reply: Reply, *, anonymous: bool) -> Reading:
-    """`anonymous`: there was no account to sign in with."""
+def read(question: Question, reply: Reply, denied: str) -> Reading:
+    """`denied`: what to do where a server lets nobody in."""
     if isinstance(reply, Servers | Failure):
         return reply
     if isinstance(reply, NoAnswer):
@@ -83,15 +81,15 @@ def read(question: Question, reply: Reply, *, anonymous: bool) -> Reading:
     if reply.status in _REDIRECTS:
         return _redirect(question, reply)
     if reply.status == 401 and question.signs_in:  # noqa: PLR2004 - HTTP's "Unauthorized"
-        return Failure(Result.DENIED, "HTTP 401: signing in was refused", _ANONYMOUS if anonymous else _ACCOUNT)
+        return Failure(Result.DENIED, "HTTP 401: signing in was refused", denied)
     return _FORMS[question.method](reply)
 
 
 def _unanswered(answer: NoAnswer) -> Failure:
     text = _clipped(answer.text)
     match answer.kind:
-        case "certificate":
-            return Failure(Result.CERTIFICATE, text, _CERTIFICATE)
+        case kind if kind in _CERTIFICATES:
+            return Failure(Result.CERTIFICATE, text, _CERTIFICATES[kind])
         case "timeout":
             return Failure(Result.TIMEOUT, f"no answer in time: {text}")
         case "too-large":

@@ -25,6 +25,8 @@ from worker.settings import ConfigurationError
 
 MOST_BYTES: Final = 2**20
 
+# Unpacked, a small answer could become a very large one.
+_AS_IT_IS: Final = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
 _QUESTION_SECONDS: Final = 10.0
 _WHOLE_SECONDS: Final = 60.0
 
@@ -58,7 +60,7 @@ class Lookup:
         """
         online = urlsplit(account.scope).hostname or "" if isinstance(account, OAuthSignIn) else ""
         entitled = Entitled(self._hosts | {online} if online else self._hosts)
-        search = Search(address, entitled, online=online, anonymous=sign_in is None)
+        search = Search(address, entitled, online=online, denied=_denied(account))
         questions = search.questions()
         try:
             async with asyncio.timeout(self._whole_seconds):
@@ -103,7 +105,10 @@ class Lookup:
         flow = sign_in.flow(wire.connection)
         step = next(flow)
         while not isinstance(step, NeedsToken):
-            answer = await self._send(wire, question, step.headers if isinstance(step, Greeting) else step)
+            if isinstance(step, Greeting):
+                answer = await wire.post({**_AS_IT_IS, **question.headers, **step.headers}, [])
+            else:
+                answer = await self._send(wire, question, step)
             if isinstance(answer, NoAnswer):
                 return answer
             try:
@@ -113,6 +118,19 @@ class Lookup:
         return refused
 
     async def _send(self, wire: Wire, question: Question, signed: Mapping[str, str]) -> Answer | NoAnswer:
-        # Unpacked, a small answer could become a very large one.
-        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **question.headers, **signed}
+        headers = {**_AS_IT_IS, **question.headers, **signed}
         return await (wire.post(headers, [question.body]) if question.body else wire.get(headers))
+
+
+def _denied(account: Account | None) -> str:
+    """What to do where this account is not let in."""
+    match account:
+        case None:
+            return "Name a profile (--profile): this server tells nobody who does not sign in."
+        case OAuthSignIn():
+            return "An application signs in to EWS only: give the profile location in place of autodiscover."
+        case _:
+            return (
+                "Check user name and password of the profile or mailbox entry, and that the account may sign in there; "
+                "or give the profile location in place of autodiscover."
+            )

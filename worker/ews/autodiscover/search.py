@@ -25,13 +25,15 @@ _NOT_ENTITLED: Final = f"If that server is yours, name its host in MAILROUTER_AU
 
 
 class Search:
-    """One lookup. `online`: the host that Exchange Online is reached by, "" if the mailbox is elsewhere."""
+    """One lookup. `online`: the host that Exchange Online is reached by, "" if the mailbox is elsewhere. `denied`: what
+    to do where a server lets nobody in.
+    """
 
-    def __init__(self, address: str, entitled: Entitled, *, online: str = "", anonymous: bool = False) -> None:
+    def __init__(self, address: str, entitled: Entitled, *, online: str = "", denied: str = "") -> None:
         self.address = address
         self._entitled = entitled
         self._online = online
-        self._anonymous = anonymous
+        self._denied = denied
         self._steps: list[Step] = []
         self._waiting: deque[Question] = deque()
         self._asked: set[Question] = set()
@@ -48,7 +50,7 @@ class Search:
             if question in self._asked or question.place in self._silent:
                 continue
             self._asked.add(question)
-            reading = read(question, (yield question), anonymous=self._anonymous)
+            reading = read(question, (yield question), self._denied)
             if isinstance(reading, Failure) and reading.result in _SILENT and question.place:
                 self._silent.add(question.place)
             url = self._heed(question, reading)

@@ -23,9 +23,9 @@ class Result(StrEnum):
     CERTIFICATE = "certificate"
     UNREADABLE = "unreadable"
     TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
     NOTHING = "nothing"
     """A server is there, Autodiscover is not; or there is no such record."""
-    UNREACHABLE = "unreachable"
 
 
 _TELLING: Final = tuple(Result)[2:]
