@@ -331,6 +331,8 @@ def endpoint(book: Book, mailbox: WorkingMailbox, settings: Settings) -> Endpoin
         shared_mailbox=profile.sends_from_account,
         ca_file=str(profile.ca_file) if profile.ca_file else None,
         timeout_seconds=settings.ews_timeout_seconds,
+        online=profile.server == "exchange-online",
+        on_behalf=profile.access == "delegate" and profile.sends_from_account,
     )
 
 
