@@ -125,7 +125,7 @@ async def test_an_application_signs_in_by_its_certificate(start: Start) -> None:
 
 async def test_a_certificate_that_has_expired_is_not_even_tried(start: Start) -> None:
     async with start(by_certificate(-1), impersonate=True) as scene:
-        assert await scene.refused() == "secret-missing"
+        assert await scene.refused() == "token-certificate"
 
 
 async def test_a_token_that_exchange_takes_for_expired_is_replaced_at_once(start: Start) -> None:

@@ -11,7 +11,7 @@ import click
 from worker import __version__
 from worker.settings import ConfigurationError
 
-COMMANDS = ("run", "profiles", "status", "autodiscover", "send", "dead", "sandbox", "topology", "schemas")
+COMMANDS = ("run", "check", "profiles", "status", "autodiscover", "send", "dead", "sandbox", "topology", "schemas")
 
 
 class _Commands(click.Group):

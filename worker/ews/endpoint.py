@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from worker.ews.parties import Parties
 from worker.profiles.model import is_loopback
 from worker.settings import SecretReference
 
@@ -50,6 +51,8 @@ class Endpoint:
 
     `impersonate`: the account acts as the working mailbox (ExchangeImpersonation). `ca_file`: a PEM file with the CAs
     to trust in place of the system's. `url` is "" where Autodiscover is to find it, for each mailbox.
+
+    `online`: Exchange Online, else a server of one's own. `on_behalf`: the account sends on behalf of others.
     """
 
     profile: str
@@ -60,6 +63,24 @@ class Endpoint:
     shared_mailbox: bool = False
     ca_file: str | None = None
     timeout_seconds: float = 60.0
+    online: bool = False
+    on_behalf: bool = False
+
+    def parties(self, mailbox: str) -> Parties:
+        """Whom a trouble with this working mailbox is about."""
+        application = self.sign_in.client_id if isinstance(self.sign_in, OAuthSignIn) else ""
+        username = "" if isinstance(self.sign_in, OAuthSignIn) else self.sign_in.username
+        parts = urlsplit(self.url)
+        return Parties(
+            account=mailbox if self.shared_mailbox else username or application,
+            application=application,
+            mailbox=mailbox,
+            sender="" if self.shared_mailbox else mailbox,
+            server=self.server,
+            endpoint=f"{parts.hostname}:{parts.port or 443}" if parts.hostname else "",
+            online=self.online,
+            on_behalf=self.on_behalf,
+        )
 
     @property
     def server(self) -> str:

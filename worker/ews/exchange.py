@@ -32,7 +32,7 @@ _SECRET: Final = judged(Disposition.PAUSE, Scope.PROFILE, remedies.MISSING_REFER
 _CLEAR_TEXT: Final = judged(Disposition.PAUSE, Scope.PROFILE, remedies.CLEAR_TEXT)
 _CA_FILE: Final = judged(Disposition.PAUSE, Scope.PROFILE, remedies.CA_FILE)
 _LOST: Final = Verdict(Disposition.LOOK, Scope.MESSAGE, remedies.NO_ANSWER)
-_NOT_REACHED: Final = {
+NOT_REACHED: Final = {
     "unreachable": remedies.UNREACHABLE,
     "certificate": remedies.CERTIFICATE,
     "certificate-untrusted": remedies.UNTRUSTED,
@@ -111,7 +111,7 @@ class Exchange:
         if self.endpoint.url:
             return self.endpoint.url
         found = await self._locator.locate(mailbox)
-        return _unlocated(found, self._trail(self.endpoint)) if isinstance(found, Findings) else found
+        return _unlocated(found, self._trail(self.endpoint, mailbox)) if isinstance(found, Findings) else found
 
     def located(self, mailbox: str) -> str:
         """The URL that the last request about a mailbox went to, "" if there was none."""
@@ -129,7 +129,7 @@ class Exchange:
         if isinstance(url, Trouble):
             return url
         endpoint, request = replace(self.endpoint, url=url), Request(operation, mailbox, body, affinity)
-        trail, began = self._trail(endpoint), self._clock.monotonic()
+        trail, began = self._trail(endpoint, mailbox), self._clock.monotonic()
         answer = await self._asked(lambda wire, headers: wire.post(headers, body), endpoint, request, trail)
         if isinstance(answer, Trouble):
             got: tuple[ResponseMessage, ...] | Trouble = answer
@@ -142,6 +142,13 @@ class Exchange:
         self._observe(self.endpoint.profile, operation, _result(got), self._clock.monotonic() - began)
         return got
 
+    async def one(self, operation: str, mailbox: str, body: Filled) -> ResponseMessage | Trouble:
+        """A request about one thing: the response message that says it was done, or why not."""
+        answers = await self.call(operation, mailbox, body, 1)
+        if isinstance(answers, Trouble):
+            return answers
+        return answers[0] if answers[0].succeeded else answers[0].trouble
+
     async def pour(
         self, request: Request, sink: Sink, conclude: Callable[[Answer, Trail], Awaitable[Poured]], quiet_seconds: float
     ) -> Poured | Trouble:
@@ -152,7 +159,7 @@ class Exchange:
         if isinstance(url, Trouble):
             return url
         endpoint = replace(self.endpoint, url=url)
-        trail, began = self._trail(endpoint), clock.monotonic()
+        trail, began = self._trail(endpoint, request.mailbox), clock.monotonic()
         answered: list[float] = []
         result = "no-answer"
 
@@ -181,13 +188,14 @@ class Exchange:
     async def close(self) -> None:
         await self._wires.close()
 
-    def _trail(self, endpoint: Endpoint) -> Trail:
+    def _trail(self, endpoint: Endpoint, mailbox: str) -> Trail:
         return Trail(
             endpoint.server,
             str(uuid4()),  # a name to find the request by in logs; nothing is decided by it
             own_credentials=endpoint.own_credentials,
             shared_mailbox=endpoint.shared_mailbox,
             way=endpoint.way,
+            parties=endpoint.parties(mailbox),
         )
 
     async def _asked(self, ask: _Ask, endpoint: Endpoint, request: Request, trail: Trail) -> Answer | Trouble:
@@ -259,7 +267,7 @@ def _unanswered(answer: NoAnswer, trail: Trail, *, greeting: bool) -> Trouble:
         return trail.trouble("unreachable", verdict, f"no answer to a greeting: {answer.text}")
     if answer.sent:
         return trail.trouble(f"no-answer-{answer.kind}", _LOST, f"no whole answer: {answer.text}")
-    remedy = _NOT_REACHED.get(answer.kind, remedies.UNREACHABLE)
+    remedy = NOT_REACHED.get(answer.kind, remedies.UNREACHABLE)
     verdict = judged(Disposition.PAUSE, Scope.SERVER, remedy)
     return trail.trouble(answer.kind, verdict, f"no connection: {answer.text}")
 
@@ -274,7 +282,7 @@ def _unlocated(findings: Findings, trail: Trail) -> Trouble:
 def _result(got: tuple[ResponseMessage, ...] | Trouble) -> str:
     """The word for metrics. One item that failed makes the request one that failed."""
     if isinstance(got, Trouble):
-        if got.code.startswith("no-answer") or got.code in _NOT_REACHED:
+        if got.code.startswith("no-answer") or got.code in NOT_REACHED:
             return "no-answer"
         return _failed(got.verdict)
     failed = next((message for message in got if not message.succeeded), None)

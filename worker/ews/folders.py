@@ -2,10 +2,8 @@
 
 from typing import Final
 
-from worker.ews.answer import ResponseMessage
 from worker.ews.exchange import Exchange
 from worker.ews.operations import folders
-from worker.ews.template import Filled
 from worker.ews.trouble import Trouble
 
 _MOST_PAGES: Final = 20
@@ -38,7 +36,7 @@ class Folders:
     async def _find(self, mailbox: str, name: str) -> str | Trouble | None:
         for page in range(_MOST_PAGES):
             body = folders.find_request(mailbox, page * folders.PAGE, impersonate=self._exchange.endpoint.impersonate)
-            answer = await self._ask("FindFolder", mailbox, body)
+            answer = await self._exchange.one("FindFolder", mailbox, body)
             if isinstance(answer, Trouble):
                 return answer
             found = folders.found(answer)
@@ -52,14 +50,8 @@ class Folders:
     async def _make(self, mailbox: str, name: str) -> str | Trouble:
         """Somebody else may have made it in this very moment: then theirs is the one."""
         body = folders.create_request(mailbox, name, impersonate=self._exchange.endpoint.impersonate)
-        answer = await self._ask("CreateFolder", mailbox, body)
+        answer = await self._exchange.one("CreateFolder", mailbox, body)
         if isinstance(answer, Trouble):
             theirs = await self._find(mailbox, name.casefold()) if answer.code == "ErrorFolderExists" else None
             return theirs or answer
         return folders.created(answer) or answer.trouble
-
-    async def _ask(self, operation: str, mailbox: str, body: Filled) -> ResponseMessage | Trouble:
-        answers = await self._exchange.call(operation, mailbox, body, 1)
-        if isinstance(answers, Trouble):
-            return answers
-        return answers[0] if answers[0].succeeded else answers[0].trouble

@@ -185,11 +185,7 @@ class EwsIncomingMailbox:
         return self._exchange.endpoint.impersonate
 
     async def _one(self, operation: str, body: Filled) -> ResponseMessage | Trouble:
-        """A request about one thing: the response message that says it was done, or why not."""
-        answers = await self._exchange.call(operation, self._address, body, 1)
-        if isinstance(answers, Trouble):
-            return answers
-        return answers[0] if answers[0].succeeded else answers[0].trouble
+        return await self._exchange.one(operation, self._address, body)
 
     async def _poured(self, operation: str, body: Filled, reader: ContentReader) -> ResponseMessage | Trouble:
         """The same, with the content going its own way."""

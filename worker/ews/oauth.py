@@ -90,6 +90,8 @@ class Tokens:
         """Blocking."""
         try:
             credential = _credential(self._account)
+            if isinstance(credential, _Refusal):
+                return credential
             with _Http(self._account.authority, self._ca_file) as http:
                 application = msal.ConfidentialClientApplication(
                     self._account.client_id,
@@ -143,8 +145,8 @@ def _is_microsofts(authority: str) -> bool:
     return ("." + (urlsplit(authority).hostname or "")).endswith(_MICROSOFT)
 
 
-def _credential(account: OAuthSignIn) -> str | dict[str, str]:
-    """What msal is given. Raises ConfigurationError."""
+def _credential(account: OAuthSignIn) -> str | dict[str, str] | _Refusal:
+    """What msal is given. Raises ConfigurationError where there is none."""
     if account.client_secret is not None:
         return account.client_secret.resolve()
     assert account.certificate is not None
@@ -154,10 +156,8 @@ def _credential(account: OAuthSignIn) -> str | dict[str, str]:
     except ValueError:
         raise ConfigurationError(f"{account.certificate.reference}: holds no certificate in PEM form") from None
     if certificate.not_valid_after_utc <= datetime.now(UTC):
-        raise ConfigurationError(
-            f"{account.certificate.reference}: the application's certificate has expired on "
-            f"{certificate.not_valid_after_utc:%Y-%m-%d}; renew it, and upload it to the application in Entra"
-        )
+        text = f"{account.certificate.reference}: the application's certificate has expired on"
+        return _Refusal("token-certificate", _CERTIFICATE, f"{text} {certificate.not_valid_after_utc:%Y-%m-%d}")
     public = pem[pem.index("-----BEGIN CERTIFICATE-----") :]
     thumbprint = certificate.fingerprint(hashes.SHA256()).hex()
     return {"private_key": pem, "thumbprint_sha256": thumbprint, "public_certificate": public}

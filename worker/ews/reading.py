@@ -2,7 +2,6 @@
 about them is at times another.
 """
 
-from dataclasses import replace
 from typing import Final
 
 from worker.ews import remedies
@@ -55,10 +54,8 @@ def of_mail(trouble: Trouble) -> Vanished | Unreadable | Deferred:
     if trouble.code in _GONE:
         return Vanished()
     if trouble.code in _UNREADABLE or trouble.verdict.disposition is Disposition.FINAL:
-        reason = _reason(trouble, Scope.MESSAGE)
-        if trouble.code in _UNREADABLE:
-            reason = replace(reason, remedy=remedies.UNREADABLE_MAIL)
-        return Unreadable(reason)
+        remedy = remedies.UNREADABLE_MAIL if trouble.code in _UNREADABLE else ""
+        return Unreadable(_reason(trouble, Scope.MESSAGE, remedy))
     return of_mailbox(trouble, one_mail=True)
 
 
@@ -67,12 +64,11 @@ def of_finish(trouble: Trouble) -> Deferred | Rejected | None:
     if trouble.code in _GONE:
         return None
     if trouble.code in _DENIED:
-        return Rejected(replace(_reason(trouble, Scope.MAILBOX), remedy=remedies.FINISHING))
+        return Rejected(_reason(trouble, Scope.MAILBOX, remedies.FINISHING))
     if trouble.verdict.disposition is Disposition.FINAL:
         return Rejected(_reason(trouble, Scope.MESSAGE))
     return of_mailbox(trouble)
 
 
-def _reason(trouble: Trouble, scope: Scope) -> Reason:
-    reason = trouble.reason(scope)
-    return replace(reason, remedy=_INSTEAD.get(reason.remedy, reason.remedy))
+def _reason(trouble: Trouble, scope: Scope, remedy: str = "") -> Reason:
+    return trouble.reason(scope, remedy or _INSTEAD.get(trouble.verdict.remedy, ""))

@@ -1,4 +1,7 @@
-"""What to do about it: one text per cause, for the operator or the Exchange administrator who reads a reason."""
+"""What to do about it: one text per cause, for the operator or the Exchange administrator who reads a reason.
+
+Names in angle brackets are filled in, as far as they are known (`worker/ews/parties.py`).
+"""
 
 from typing import Final
 
@@ -20,23 +23,38 @@ BLOCKED: Final = "The content was blocked by a virus scanner or a policy: check 
 REFUSED: Final = "Exchange refuses something in this e-mail: see the message, correct it in the CRM, send a new e-mail."
 
 SEND_AS: Final = (
-    "Grant the router's account the right to send as the sender. Exchange Online: Add-RecipientPermission <sender> "
-    "-AccessRights SendAs -Trustee <account>; on-premises: Add-ADPermission <sender> -ExtendedRights 'Send As' "
-    "-User <account>. It can take an hour to take effect."
+    "Grant the right to send as the sender: Add-ADPermission -Identity (Get-Mailbox <sender>).DistinguishedName "
+    "-User <account> -AccessRights ExtendedRight -ExtendedRights 'Send As'. It can take an hour to take effect."
+)
+_SEND_AS_ONLINE: Final = (
+    "Grant the right to send as the sender: Add-RecipientPermission <sender> -AccessRights SendAs -Trustee <account>. "
+    "It can take an hour to take effect."
+)
+_SEND_ON_BEHALF: Final = (
+    'Grant the right to send on behalf of the sender: Set-Mailbox <sender> -GrantSendOnBehalfTo @{Add="<account>"}. '
+    "It can take an hour to take effect."
 )
 ACCESS: Final = (
-    "Grant the router's account access to the mailbox: Add-MailboxPermission <mailbox> -AccessRights FullAccess -User "
-    "<account>, or let the profile use impersonation."
+    "Grant access to the mailbox: Add-MailboxPermission <mailbox> -User <account> -AccessRights FullAccess "
+    "-AutoMapping $false, or let the profile use impersonation."
 )
 IMPERSONATION: Final = (
-    "Let the account impersonate the mailbox. On-premises: New-ManagementRoleAssignment -Role "
-    "ApplicationImpersonation -User <account>; Exchange Online: the application permission full_access_as_app, or "
-    "RBAC for Applications with the role 'Application EWS.AccessAsApp' in whose scope the mailbox lies. Name the "
-    "mailbox by its primary SMTP address."
+    "Let the account impersonate the mailbox: New-ManagementRoleAssignment -Role ApplicationImpersonation -User "
+    "<account>. If it may (Get-ManagementRoleAssignment -Role ApplicationImpersonation -RoleAssignee <account>), see "
+    "that the mailbox lies in the scope of that. Name the mailbox by its primary SMTP address."
+)
+_IMPERSONATION_ONLINE: Final = (
+    "Let the application act for the mailbox. In Entra, App registrations, <application>, API permissions: Office 365 "
+    "Exchange Online, application permission full_access_as_app, with admin consent. Or for some mailboxes only, RBAC "
+    "for Applications: New-ServicePrincipal -AppId <application> -ObjectId <id of the enterprise application>, then "
+    "New-ManagementRoleAssignment -App <application> -Role 'Application EWS.AccessAsApp' -CustomResourceScope <scope>; "
+    "test it: Test-ServicePrincipalAuthorization <application> -Resource <mailbox>. Name the mailbox by its primary "
+    "SMTP address."
 )
 NO_MAILBOX: Final = (
-    "Check that the mailbox exists in this organisation, has a licence, and is named by its primary SMTP address "
-    "(Get-Mailbox <address>)."
+    "Check that the mailbox exists on these servers, has a licence, and is named by its primary SMTP address: "
+    "Get-Mailbox <mailbox> | Format-List PrimarySmtpAddress, ServerName, Database. If it has moved elsewhere, give its "
+    "entry a profile with that location."
 )
 QUOTA: Final = "The mailbox is full: empty it, or raise its quota (Set-Mailbox <mailbox> -ProhibitSendQuota)."
 SENDING_LIMIT: Final = (
@@ -44,30 +62,40 @@ SENDING_LIMIT: Final = (
     "Defender, Restricted entities)."
 )
 FOLDERS: Final = (
-    "Drafts or Sent Items of the mailbox are not there, or not for this account: check its rights "
-    "(Get-MailboxPermission <mailbox>) and the folders (Get-MailboxFolderStatistics <mailbox>)."
+    "Drafts or Sent Items of the mailbox are not there, or not for this account. Grant access: Add-MailboxPermission "
+    "<mailbox> -User <account> -AccessRights FullAccess -AutoMapping $false; see what there is: Get-MailboxPermission "
+    "<mailbox>, Get-MailboxFolderStatistics <mailbox>."
 )
-EXPIRED: Final = "Set a new password for the account, and put it where the profile's password reference points."
-ACCOUNT: Final = "Check that the account the profile signs in with is enabled and allowed to sign in."
+EXPIRED: Final = (
+    "Set a new password for the account, and put it where the password reference in the profiles points: "
+    "<AD account> | Set-ADAccountPassword -Reset."
+)
+ACCOUNT: Final = (
+    "Enable the account the profile signs in with, and let it sign in: <AD account> | Enable-ADAccount -PassThru | "
+    "Unlock-ADAccount."
+)
 SIGN_IN: Final = (
-    "Check username and password of the profile or mailbox entry, and that the account is neither locked nor disabled "
-    "nor its password expired (Get-ADUser <account> -Properties LockedOut, Enabled, PasswordExpired)."
+    "Check username and password of the profile or mailbox entry, and that the account is neither locked nor disabled: "
+    "<AD account> | Enable-ADAccount -PassThru | Unlock-ADAccount."
+)
+_SIGN_IN_ONLINE: Final = (
+    'Exchange Online takes no passwords any more: let the profile sign in with authentication = "oauth2".'
 )
 TENANT: Final = (
     "Check tenant_id in the profile (the directory's id or one of its domains: Entra, Overview), and authority: it is "
     "another one in a national cloud."
 )
 APPLICATION: Final = (
-    "Check client_id in the profile, that the application is registered in this tenant (Entra, App registrations) and "
-    "that its sign-in is not disabled."
+    "Check client_id in the profile: that the application <application> is registered in this tenant (Entra, App "
+    "registrations), and that its sign-in is not disabled."
 )
 APPLICATION_KEY: Final = (
-    "Make a new client secret for the application (Entra, App registrations, Certificates & secrets) and put its "
-    "value, not its id, where client_secret points."
+    "Make a new client secret for the application (Entra, App registrations, <application>, Certificates & secrets) "
+    "and put its value, not its id, where client_secret points."
 )
 APPLICATION_CERTIFICATE: Final = (
     "Upload the certificate that certificate points to (PEM, with its private key) to the application (Entra, App "
-    "registrations, Certificates & secrets), renew it if it has expired, and check this machine's clock."
+    "registrations, <application>, Certificates & secrets), renew it if it has expired, and check this machine's clock."
 )
 SCOPE: Final = (
     "Check scope in the profile: for Exchange Online https://outlook.office365.com/.default, in national clouds the "
@@ -75,7 +103,7 @@ SCOPE: Final = (
 )
 CONSENT: Final = (
     "Let an administrator consent to the application's permission full_access_as_app of Office 365 Exchange Online "
-    "(Entra, App registrations, API permissions, Grant admin consent)."
+    "(Entra, App registrations, <application>, API permissions, Grant admin consent)."
 )
 SIGN_IN_SERVICE: Final = (
     "See what the sign-in service says: Entra, Sign-in logs, Service principal sign-ins, has the whole story."
@@ -96,9 +124,15 @@ WAY: Final = (
 MISSING_REFERENCE: Final = "Set the environment variable or file that the password reference in the profiles names."
 CLEAR_TEXT: Final = "Use an https:// location: a password is sent without TLS to loopback addresses only."
 RETIREMENT: Final = (
-    "EWS is not allowed here. Exchange Online: Set-OrganizationConfig -EwsEnabled $true with the application id in "
-    "EwsAllowedAppIDs (EWS ends there on 2027-04-01), Set-CASMailbox <mailbox> -EwsEnabled $true, and check "
-    "EwsApplicationAccessPolicy with EwsAllowList/EwsBlockList (the router's user agent is crm-mail-router/*)."
+    "EWS is not allowed here: Set-CASMailbox <mailbox> -EwsEnabled $true; see also Get-OrganizationConfig | "
+    "Format-List Ews*: EwsEnabled must not be false, and EwsApplicationAccessPolicy with EwsAllowList or EwsBlockList "
+    "must let the router's user agent pass, crm-mail-router/*."
+)
+_RETIREMENT_ONLINE: Final = (
+    "EWS is not allowed here. Since 2026-10-01 it needs Set-OrganizationConfig -EwsEnabled $true and the application "
+    "id <application> in EwsAllowedAppIDs (EWS ends there on 2027-04-01). Besides: Set-CASMailbox <mailbox> "
+    "-EwsEnabled $true; EwsApplicationAccessPolicy with EwsAllowList or EwsBlockList must let the router's user agent "
+    "pass, crm-mail-router/*; and the application needs the permission full_access_as_app with admin consent."
 )
 VERSION: Final = "The server or the mailbox's server is older than Exchange 2013, which the router needs."
 LOCATION: Final = (
@@ -109,9 +143,10 @@ AUTODISCOVER: Final = (
 )
 PROXY: Final = "Check the HTTP proxy that the environment names (HTTPS_PROXY, NO_PROXY)."
 UNREACHABLE: Final = "Check the host and port in the profile's location, the name service, firewall and proxy."
+NAME: Final = "Correct the host in the profile's location, or enter it in the name service (DNS)."
 CERTIFICATE: Final = (
-    "Check the server's certificate: its name and date, and that its CA is known (ca_file in the profile for a "
-    "private CA)."
+    "Check that the server speaks TLS 1.2 or newer there and nothing between ends it (firewall, load balancer); its "
+    "certificate's name and date, and that its CA is known (ca_file in the profile for a private CA)."
 )
 UNTRUSTED: Final = (
     "The server's certificate is of a CA that is not known here: put that CA's certificate (PEM) into a file and name "
@@ -119,7 +154,7 @@ UNTRUSTED: Final = (
 )
 WRONG_NAME: Final = (
     "The server's certificate is for another name: use the name it is for in the profile's location (see it: openssl "
-    "s_client -connect <server>:443), or have a certificate made for the name that is used."
+    "s_client -connect <endpoint>), or have a certificate made for the name that is used."
 )
 EXPIRED_CERTIFICATE: Final = (
     "The server's certificate has expired, or is not valid yet: renew it in Exchange (Get-ExchangeCertificate, "
@@ -129,6 +164,16 @@ CA_FILE: Final = "Check that ca_file in the profile is a readable file with CA c
 NO_ANSWER: Final = "Nothing: the router looks whether it was done. If it repeats, check the server and the network."
 NOT_EWS: Final = "Check that the profile's location is Exchange itself: something else answered, or answered half."
 RESTLESS: Final = "Nothing: it is tried again. If it goes on, see what changes or fills the mailbox's folders."
+
+# Said of checks
+NOT_SHOWN: Final = (
+    "Have support look at this server: it does not show what it said it keeps, and without that a mail could leave "
+    "twice. Do not send through it."
+)
+NOT_LEFT: Final = (
+    "Look into the Outbox and Drafts of <mailbox>, and see the mail flow: Get-Queue, Get-MessageTrackingLog -Sender "
+    "<sender>."
+)
 
 # Said of reading
 READ_AGAIN: Final = "Nothing: it is read again. If it repeats, give Exchange support the request id."
@@ -141,7 +186,7 @@ UNREADABLE_MAIL: Final = (
 CONTENT_TOO_LARGE: Final = "Take the file out of the mailbox by hand: it is larger than what the router reads."
 INBOX: Final = (
     "The Inbox, or the folder named in the profile, is not there or not for this account. Grant access: "
-    "Add-MailboxPermission <mailbox> -AccessRights FullAccess -User <account>, or let the profile use impersonation; "
+    "Add-MailboxPermission <mailbox> -User <account> -AccessRights FullAccess, or let the profile use impersonation; "
     "see what there is: Get-MailboxPermission <mailbox>, Get-MailboxFolderStatistics <mailbox>."
 )
 INBOX_FULL: Final = (
@@ -156,3 +201,14 @@ SUBSCRIPTIONS: Final = (
     "Nothing: without notifications the mailbox is polled at its interval. For faster notice let the profile use "
     "impersonation, and see the limit of subscriptions (Get-ThrottlingPolicy, EwsMaxSubscriptions)."
 )
+
+ONLINE: Final = {
+    SEND_AS: _SEND_AS_ONLINE,
+    IMPERSONATION: _IMPERSONATION_ONLINE,
+    SIGN_IN: _SIGN_IN_ONLINE,
+    RETIREMENT: _RETIREMENT_ONLINE,
+}
+"""Remedies for a server of one's own, and what they are in Exchange Online."""
+
+ON_BEHALF: Final = {SEND_AS: _SEND_ON_BEHALF}
+"""Remedies for sending as somebody, and what they are for sending on behalf of somebody."""

@@ -113,10 +113,10 @@ class Wire:
         self._url = url
         self._most_bytes = most_bytes
         self._clock = clock
-        self._proxy = _proxy_for(url)
+        self._proxy = proxy_for(url)
         self._timeout_seconds = timeout_seconds
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=min(_CONNECT_SECONDS, timeout_seconds))
-        tls = _tls(ca_file, self.connection) if url.startswith("https:") else True
+        tls = tls_context(ca_file, self.connection) if url.startswith("https:") else True
         connector = aiohttp.TCPConnector(limit=connections, ssl=tls, resolver=resolver)
         # Whether a connection was had is the line between "not done" and "perhaps done", so it is noted, not guessed.
         trace = aiohttp.TraceConfig()
@@ -294,7 +294,7 @@ def _no_answer(error: Exception, *, sent: bool) -> NoAnswer:
             kind: Literal["timeout", "cut"] = "timeout" if isinstance(error, TimeoutError) else "cut"
             return NoAnswer(kind, sent=True, text=text)
         case aiohttp.ClientConnectorCertificateError() as refused:
-            return NoAnswer(_certificate_kind(refused.certificate_error), sent=False, text=text)
+            return NoAnswer(certificate_kind(refused.certificate_error), sent=False, text=text)
         case aiohttp.ClientConnectorSSLError() | ssl.SSLError():
             return NoAnswer("certificate", sent=False, text=text)
         case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
@@ -308,7 +308,7 @@ _NAMES: Final = (62, 64)  # host name, IP address
 """Of OpenSSL's X509_V_ERR_* (openssl-verify-options(1), "Diagnostics")."""
 
 
-def _certificate_kind(error: Exception) -> Literal["certificate-untrusted", "certificate-name", "certificate-expired"]:
+def certificate_kind(error: Exception) -> Literal["certificate-untrusted", "certificate-name", "certificate-expired"]:
     code = error.verify_code if isinstance(error, ssl.SSLCertVerificationError) else 0
     if code in (_EXPIRED, _NOT_YET_VALID):
         return "certificate-expired"
@@ -328,7 +328,7 @@ class _Noting(ssl.SSLObject):
             self.context.connection.certificate = self.getpeercert(binary_form=True)
 
 
-def _tls(ca_file: str | None, connection: Connection) -> ssl.SSLContext:
+def tls_context(ca_file: str | None, connection: Connection) -> ssl.SSLContext:
     """As `ssl.create_default_context` makes it, which makes none of ours."""
     context = _Context(ssl.PROTOCOL_TLS_CLIENT)
     context.connection = connection
@@ -343,7 +343,7 @@ def _tls(ca_file: str | None, connection: Connection) -> ssl.SSLContext:
     return context
 
 
-def _proxy_for(url: str) -> str | None:
+def proxy_for(url: str) -> str | None:
     """The proxy the environment names, none for this machine itself: what goes there may be in clear text.
 
     Asked once: aiohttp would ask again, and read ~/.netrc, for every request.

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from worker.ews.codes import Disposition, Verdict
+from worker.ews.parties import NOBODY, Parties
 from worker.mail.outcome import Deferred, Reason, Rejected, Scope, Unknown
 
 _LONGEST_TEXT: Final = 300
@@ -11,21 +12,26 @@ _LONGEST_TEXT: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A failure with everything known about it. `code` is Exchange's response code or a word of ours."""
+    """A failure with everything known about it. `code` is Exchange's response code or a word of ours. `parties`: whom
+    it is about, for the remedy.
+    """
 
     code: str
     verdict: Verdict
     message: str
     request_id: str
     retry_after_seconds: float | None = None
+    parties: Parties = NOBODY
 
-    def reason(self, scope: Scope | None = None) -> Reason:
-        return Reason(self.code, scope or self.verdict.scope, self.message, self.verdict.remedy, self.request_id)
+    def reason(self, scope: Scope | None = None, remedy: str = "") -> Reason:
+        """The reason to tell; with another scope or remedy than the verdict's where these are given."""
+        told = self.parties.told(remedy or self.verdict.remedy)
+        return Reason(self.code, scope or self.verdict.scope, self.message, told, self.request_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """What every trouble with one request says besides its cause: who was asked, under which ids.
+    """What every trouble with one request says besides its cause: who was asked, under which ids, for whom.
 
     `own_credentials`: the account is the mailbox's own, so that a trouble with the account is one with the mailbox.
     `shared_mailbox`: the mailbox is the account's, so that a trouble with it, if not the sender's, is the profile's.
@@ -38,6 +44,7 @@ class Trail:
     own_credentials: bool = False
     shared_mailbox: bool = False
     way: str = ""
+    parties: Parties = NOBODY
 
     def trouble(self, code: str, verdict: Verdict, text: str, retry_after_seconds: float | None = None) -> Trouble:
         if verdict.about_account and self.own_credentials:
@@ -46,7 +53,7 @@ class Trail:
             verdict = verdict.with_scope(Scope.PROFILE)
         said = " ".join(text.split())[:_LONGEST_TEXT]
         message = f"{self.server}: {said}" + (f" [{self.diagnostics}]" if self.diagnostics else "")
-        return Trouble(code, verdict, message, self.request_id, retry_after_seconds)
+        return Trouble(code, verdict, message, self.request_id, retry_after_seconds, self.parties)
 
 
 class Unfit(Exception):  # noqa: N818 - it says what the answer is

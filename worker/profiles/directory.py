@@ -45,7 +45,7 @@ class Directory:
 
     def outgoing(self, address: str) -> Route | Reason:
         """The route of a sender, or why there is none."""
-        mailbox = self._entry(address)
+        mailbox = self.entry(address)
         if mailbox is None or mailbox.outgoing is None:
             return Reason(
                 "no-profile",
@@ -101,19 +101,19 @@ class Directory:
         profile = self.profiles.get(working.profile)
         if profile is None or profile.credentials == "other-specified":
             return profile is not None
-        entry = self._entry(working.address)
+        entry = self.entry(working.address)
         return entry is not None and entry.username is not None and entry.password is not None
 
     def credentials(self, working: WorkingMailbox) -> Credentials:
         """Whose name and password open a working mailbox."""
         profile = self.profiles[working.profile]
-        holder = self._entry(working.address) if profile.credentials == "user-specified" else profile
+        holder = self.entry(working.address) if profile.credentials == "user-specified" else profile
         assert holder is not None
         assert holder.username is not None
         assert holder.password is not None
         return Credentials(holder.username, holder.password)
 
-    def _entry(self, address: str) -> Mailbox | None:
+    def entry(self, address: str) -> Mailbox | None:
         """The most specific entry: the address itself, then its domain."""
         wanted = same_mailbox(address)
         return self.mailboxes.get(wanted) or self.mailboxes.get("*@" + wanted.rpartition("@")[2])

@@ -1,5 +1,5 @@
 """The note of ours in a mailbox: a UserConfiguration object on the Inbox, its BinaryData (EWS reference,
-"GetUserConfiguration operation", "CreateUserConfiguration operation", "UpdateUserConfiguration operation").
+"GetUserConfiguration operation" and those of the three other acts).
 
 It is an associated item of the folder: nobody sees it among the mail, and it goes where the mailbox goes.
 """
@@ -32,6 +32,12 @@ def _writing(operation: str, impersonate: bool) -> Template:  # noqa: FBT001 - k
     return Template(etree.tostring(envelope))
 
 
+@cache
+def _deleting(impersonate: bool) -> Template:  # noqa: FBT001 - a key of the cache
+    body = {"UserConfigurationName": _NAME}
+    return Template(etree.tostring(build("DeleteUserConfiguration", body, impersonate=impersonate)))
+
+
 def get_request(mailbox: str, name: str, *, impersonate: bool) -> Filled:
     return _reading(impersonate).fill({"mailbox": escaped(mailbox), "name": escaped(name)})
 
@@ -42,6 +48,10 @@ def create_request(mailbox: str, name: str, note: str, *, impersonate: bool) -> 
 
 def update_request(mailbox: str, name: str, note: str, *, impersonate: bool) -> Filled:
     return _write("UpdateUserConfiguration", mailbox, name, note, impersonate=impersonate)
+
+
+def delete_request(mailbox: str, name: str, *, impersonate: bool) -> Filled:
+    return _deleting(impersonate).fill({"mailbox": escaped(mailbox), "name": escaped(name)})
 
 
 def _write(operation: str, mailbox: str, name: str, note: str, *, impersonate: bool) -> Filled:
