@@ -35,11 +35,13 @@ from worker.mail.transport import Transport, WorkingMailbox
 from worker.monitoring.http import serve_http
 from worker.outbound.pauses import Pauses
 from worker.outbound.pipeline import Limits, Outbound, lifetime
+from worker.profiles import local
 from worker.profiles.book import Book
 from worker.profiles.directory import Directory
 from worker.profiles.file import ProfilesFile
 from worker.profiles.in_force import InForce
 from worker.profiles.published import PublishedProfiles
+from worker.profiles.warnings import warnings
 from worker.rabbitmq.address import BrokerAddress
 from worker.rabbitmq.broker import Publisher, RabbitBroker
 from worker.rabbitmq.connection import BrokerConnection, Session
@@ -53,9 +55,6 @@ from worker.service import either, hang_up_on_signal, serve, stop_on_signals
 from worker.settings import ConfigurationError, Settings
 
 _log = structlog.get_logger("worker")
-
-WITHOUT_EFFECT: Final = frozenset({"messages_per_minute", "max_concurrency", "max_message_bytes"})
-"""Keys of profiles that are checked, and that nothing heeds yet."""
 
 LISTENS_PREFETCH: Final = 50
 """Connections for notifications that one worker keeps open, at most."""
@@ -396,11 +395,5 @@ def _tell_profiles(book: Book) -> None:
         profiles=len(directory.profiles),
         mailboxes=len(directory.mailboxes),
     )
-    for profile in directory.profiles.values():
-        idle = sorted(WITHOUT_EFFECT & profile.model_fields_set)
-        if idle:
-            _log.warning("of no effect in this version", profile=profile.name, keys=idle)
-        if profile.location.startswith("http://"):
-            _log.warning("clear text without TLS, on a loopback address only", profile=profile.name)
-    for mailbox in directory.withheld():
-        _log.warning("not read, since it does not allow the router to use its credentials", mailbox=mailbox)
+    for warning in (*warnings(directory), *local.warnings(tuple(directory.profiles.values()))):
+        _log.warning("profiles", warning=warning)

@@ -1,27 +1,59 @@
-"""Each directory is a profiles file that must be refused, and what must be said: a line of `expected` each."""
+"""Each directory is a profiles file or settings (`environment`) that must be refused, and what must be said: a line of
+`expected` each. It is refused by the command, as an operator would see it.
+"""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from worker.profiles.loader import load
+from worker.cli import group
 from worker.settings import ConfigurationError
 
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/profiles.toml"))
+SETTINGS = [case for case in CASES if case.name.startswith("setting-")]
+AS_PROCESSES = [case for case in CASES if case.name in ("all-of-it", "not-toml", "literal-secret", "setting-several")]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_refused_with_its_reasons(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(case)
+def environment(case: Path) -> dict[str, str]:
+    file = case / "environment"
+    lines = file.read_text().splitlines() if file.exists() else []
+    return dict(line.partition("=")[::2] for line in lines)
+
+
+def check(case: Path, faults: list[str]) -> None:
     expected = (case / "expected").read_text().splitlines()
-    with pytest.raises(ConfigurationError) as refused:
-        load(Path("profiles.toml"))
-    assert len(refused.value.faults) == len(expected), refused.value.faults
-    for line, fault in zip(expected, refused.value.faults, strict=True):
+    assert len(faults) == len(expected), faults
+    for line, fault in zip(expected, faults, strict=True):
         assert line in fault
         assert "\n" not in fault
         assert "hunter2" not in fault
 
 
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_refused_with_its_reasons(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(case)
+    command = ["run"] if case in SETTINGS else ["profiles", "validate"]
+    result = CliRunner(env=environment(case)).invoke(group, command)
+    assert isinstance(result.exception, ConfigurationError), (result.exception, result.output)
+    check(case, list(result.exception.faults))
+
+
+@pytest.mark.parametrize("case", AS_PROCESSES, ids=lambda case: case.name)
+def test_refused_by_the_worker_in_lines_and_with_status_2(case: Path) -> None:
+    command = [sys.executable, "-m", "worker", "run"]
+    ended = subprocess.run(
+        command, cwd=case, env=os.environ | environment(case), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 2
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("mailrouter: ")]
+    check(case, lines)
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert "hunter2" not in ended.stdout + ended.stderr
+
+
 def test_there_are_cases() -> None:
-    assert len(CASES) >= 25
+    assert len(CASES) >= 90

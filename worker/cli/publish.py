@@ -17,7 +17,8 @@ from worker.events.fleet import WorkerState
 from worker.outbound.pipeline import lifetime
 from worker.profiles import document
 from worker.profiles.document import Document
-from worker.profiles.edition import Edition, edition_of, read_text
+from worker.profiles.edition import Edition, edition_of
+from worker.profiles.loader import read_text
 from worker.rabbitmq.broker import Publisher
 from worker.rabbitmq.connection import Session
 from worker.rabbitmq.fleet import Asker

@@ -117,6 +117,10 @@ class Exchange:
         """The URL that the last request about a mailbox went to, "" if there was none."""
         return self.endpoint.url or self._locator.last(mailbox)
 
+    def server(self, mailbox: str) -> str:
+        """The server of a mailbox, for people."""
+        return replace(self.endpoint, url=self.located(mailbox)).server
+
     async def call(
         self, operation: str, mailbox: str, body: Filled, expected: int, affinity: Affinity | None = None
     ) -> tuple[ResponseMessage, ...] | Trouble:

@@ -149,7 +149,7 @@ class Group:
 
     def _hear(self, envelope: bytes) -> list[Trouble]:
         """One portion of a connection: hints for those it names. The troubles it tells of."""
-        trail = Trail(self._exchange.endpoint.server)
+        trail = Trail(self._exchange.server(self._anchor))
         got = read(Answer(200, {}, envelope), "GetStreamingEvents", trail)
         if isinstance(got, Trouble):
             return [got]

@@ -65,7 +65,7 @@ class EwsMailbox:
         return [outcome for batch in _batches(drafts) for outcome in await self._send(batch)]
 
     def _new_looker(self) -> Looker:
-        return Looker(self._find, self._exchange.endpoint.server, self._clock, self._horizon)
+        return Looker(self._find, self._exchange.server(self._address), self._clock, self._horizon)
 
     def _compare(self, look: Look) -> None:
         """Learn from mail drafted here that has left whether the server keeps the Message-ID."""

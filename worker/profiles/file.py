@@ -10,8 +10,9 @@ import structlog
 from worker.clock import Clock
 from worker.profiles.book import Book
 from worker.profiles.document import Document
-from worker.profiles.edition import edition_of, read_text
+from worker.profiles.edition import edition_of
 from worker.profiles.in_force import InForce
+from worker.profiles.loader import read_text
 from worker.service import either
 from worker.settings import ConfigurationError
 

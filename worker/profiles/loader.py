@@ -4,30 +4,49 @@ import tomllib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from worker.mail.address import same_mailbox
+from worker.profiles import local, relations
 from worker.profiles.directory import Directory
 from worker.profiles.model import Mailbox, Profile
-from worker.settings import ConfigurationError, SecretReference
+from worker.profiles.spoken import spoken
+from worker.settings import ConfigurationError
 
 Table = TypeVar("Table", bound=BaseModel)
 
 
+MOST_BYTES: Final = 16 * 2**20
+
+
 def load(path: Path) -> Directory:
     """Raises ConfigurationError with one line for each fault: file, table, key, what is wrong."""
+    return parse(tables(read_text(path), str(path)), str(path))
+
+
+def read_text(path: Path) -> str:
+    """Raises ConfigurationError."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > MOST_BYTES:
+            raise ConfigurationError(f"{path}: is larger than {MOST_BYTES // 2**20} MiB")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         cause = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigurationError(
             f"{path}: cannot be read: {cause}; MAILROUTER_PROFILES or --profiles names the profiles file"
         ) from None
+
+
+def tables(text: str, place: str) -> dict[str, Any]:
+    """Raises ConfigurationError where it is not TOML."""
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path}: not TOML: {error}") from None
-    return parse(data, str(path))
+        raise ConfigurationError(f"{place}: not TOML: {error}") from None
+    except RecursionError:
+        raise ConfigurationError(f"{place}: not TOML that can be read: it is nested too deeply") from None
 
 
 def parse(data: dict[str, Any], place: str, *, here: bool = True) -> Directory:
@@ -44,7 +63,7 @@ def parse(data: dict[str, Any], place: str, *, here: bool = True) -> Directory:
     for mailbox in mailboxes:
         faults += [f"{place}: {fault}" for fault in _relations(mailbox, known, written)]
     if here:
-        faults += [f"{place}: {fault}" for fault in _secrets(profiles, mailboxes)]
+        faults += [f"{place}: {fault}" for fault in local.faults(profiles, mailboxes)]
     if not data.get("profile") and not faults:
         faults.append(f"{place}: no [[profile]] table: nothing could be sent")
     if faults:
@@ -65,23 +84,25 @@ def _tables(value: object, model: type[Table], kind: str, key: str) -> tuple[lis
     good: list[Table] = []
     faults: list[str] = []
     for number, table in enumerate(value, 1):
-        named = f"[[{kind}]] {number} ({table.get(key, 'without ' + key)})"
+        named = f"[[{kind}]] {number} ({_name(table, key)})"
+        found: list[tuple[str, str]] = []
         try:
             good.append(model.model_validate(table))
         except ValidationError as error:
-            faults += [f"{named}: {_spoken(fault)}" for fault in error.errors(include_input=False)]
+            found = [spoken(fault, model) for fault in error.errors(include_input=False)]
+        if model is Profile:
+            told = {key for key, _ in found}
+            found += [each for each in relations.faults(table) if each[0] not in told]
+        faults += [f"{named}: {key}: {text}" for key, text in found]
     return good, faults
 
 
-def _spoken(fault: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    """`key: what is wrong`, never with the value: it might be a password typed in the wrong place."""
-    key = str(fault["loc"][0]) if fault["loc"] else ""
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    if fault["type"] == "extra_forbidden":
-        message = "unknown key"
-    elif fault["type"] == "missing":
-        message = "is missing"
-    return f"{key}: {message}" if key else message
+def _name(table: dict[str, Any], key: str) -> str:
+    """What a table is called, as far as it can be shown in a line."""
+    name = table.get(key)
+    if not isinstance(name, str) or not name.isprintable() or not name:
+        return f"without {key}"
+    return name[:100]
 
 
 def _doubles(profiles: Sequence[Profile], mailboxes: Sequence[Mailbox]) -> list[str]:
@@ -94,6 +115,8 @@ def _doubles(profiles: Sequence[Profile], mailboxes: Sequence[Mailbox]) -> list[
 def _relations(mailbox: Mailbox, known: dict[str, Profile], written: set[str]) -> list[str]:
     place = f"[[mailbox]] ({mailbox.address})"
     faults = []
+    if mailbox.kind == "forward" and mailbox.incoming is None:
+        faults.append(f'{place}: incoming: is missing: kind = "forward" is about mail that comes in')
     for key, name in (("outgoing", mailbox.outgoing), ("incoming", mailbox.incoming)):
         profile = known.get(name) if name else None
         if name and name not in written:
@@ -108,23 +131,4 @@ def _relations(mailbox: Mailbox, known: dict[str, Profile], written: set[str]) -
                 for each in ("username", "password")
                 if getattr(mailbox, each) is None
             ]
-    return faults
-
-
-def _secrets(profiles: Sequence[Profile], mailboxes: Sequence[Mailbox]) -> list[str]:
-    held: list[tuple[str, SecretReference | None]] = [
-        (f"[[profile]] ({each.name})", each.password) for each in profiles
-    ]
-    held += [(f"[[mailbox]] ({each.address})", each.password) for each in mailboxes]
-    faults = []
-    for place, secret in held:
-        try:
-            _ = secret and secret.resolve()
-        except ConfigurationError as error:
-            faults.append(f"{place}: password: {error}")
-    faults += [
-        f"[[profile]] ({each.name}): ca_file: {each.ca_file} is not a readable file"
-        for each in profiles
-        if each.ca_file and not each.ca_file.is_file()
-    ]
     return faults

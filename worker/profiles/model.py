@@ -1,17 +1,51 @@
-"""profiles.toml as data: one model per table, every key checked, nothing looked up."""
+"""profiles.toml as data: one model per table, every key checked by itself, nothing looked up. What keys must be to each
+other stands in `relations.py`.
+"""
 
 import ipaddress
+import re
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, field_validator, model_validator
 
 from worker.settings import SecretReference
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
-Bytes = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Strict(), Field(ge=1)]
+Flag = Annotated[bool, Strict()]
+
+
+def _moment(value: object) -> object:
+    """`now`, `all`, or a moment that everybody understands alike."""
+    if value in ("now", "all"):
+        return value
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError('must be "now", "all" or a time with its offset, such as 2026-11-01T00:00:00Z')
+    return moment
+
+
+def _after(value: object) -> object:
+    if value in ("leave", "mark-read", "delete") or (isinstance(value, str) and _FOLDER.fullmatch(value)):
+        return value
+    raise ValueError('must be "leave", "mark-read", "delete" or "move:" and the name of a folder')
+
+
+def _address(value: object) -> object:
+    if isinstance(value, str) and len(value) <= _LONGEST_ADDRESS and _ADDRESS.fullmatch(value):
+        return value
+    raise ValueError('must be a mail address, such as "anna@contoso.example", or "*@contoso.example" for a domain')
+
+
+_FOLDER: Final = re.compile(r"move:[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*")
+_ADDRESS: Final = re.compile(r"(\*|[^@\s*\x00-\x1f]+)@[^@\s*\x00-\x1f.]+(\.[^@\s*\x00-\x1f.]+)*")
+_LONGEST_ADDRESS: Final = 320
 
 PRESETS: Final[dict[str, dict[str, str]]] = {
     "exchange-online": {
@@ -47,7 +81,7 @@ class Profile(_Table):
     server: Literal["exchange-online", "exchange"]
     protocol: Literal["ews"] = "ews"
     location: str = ""
-    autodiscover: bool = False
+    autodiscover: Flag = False
     authentication: Literal["oauth2", "clear-text", "ntlm"]
     credentials: Literal["other-specified", "user-specified"] = "other-specified"
     username: Name | None = None
@@ -61,13 +95,13 @@ class Profile(_Table):
     authority: str = AUTHORITY
     scope: Name = SCOPE
     ca_file: Path | None = None
-    messages_per_minute: Annotated[int, Field(ge=1)] | None = None
-    max_concurrency: Annotated[int, Field(ge=1)] | None = None
-    max_message_bytes: Bytes | None = None
+    messages_per_minute: Count | None = None
+    max_concurrency: Count | None = None
+    max_message_bytes: Count | None = None
     accept: Literal["all", "replies", "none"] = "all"
-    start: Literal["now", "all"] | datetime = "now"
+    start: Annotated[Literal["now", "all"] | datetime, BeforeValidator(_moment)] = "now"
     poll_seconds: Annotated[float, Field(ge=1, le=86400)] = 10
-    after: Annotated[str, Field(pattern=r"^(leave|mark-read|delete|move:.+)$")] = "leave"
+    after: Annotated[str, BeforeValidator(_after)] = "leave"
 
     @model_validator(mode="before")
     @classmethod
@@ -87,54 +121,6 @@ class Profile(_Table):
     @classmethod
     def _secure_authority(cls, authority: str) -> str:
         return _secure(authority, f"the sign-in service, such as {AUTHORITY}")
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        self._check_location()
-        if self.authentication == "oauth2":
-            self._check_oauth()
-        else:
-            self._check_password()
-        if self.sends_from_account and "@" not in (self.username or ""):
-            raise ValueError(
-                f'username: must be the account\'s mail address: with access = "{self.access}" its mailbox sends'
-            )
-        return self
-
-    def _check_location(self) -> None:
-        if self.autodiscover and self.location:
-            raise ValueError("location: is not asked for with autodiscover = true: give one of the two")
-        if not self.autodiscover and not self.location:
-            raise ValueError("location: is missing: the URL of EWS, or autodiscover = true")
-
-    def _check_oauth(self) -> None:
-        if self.credentials == "user-specified":
-            raise ValueError(
-                'credentials: "user-specified" has no use with oauth2, where an application signs in: use '
-                '"other-specified", or authentication = "clear-text" or "ntlm"'
-            )
-        if self.user_type == "user":
-            raise ValueError('user_type: with oauth2 an application signs in, and acts for others: use "administrator"')
-        if self.direction == "incoming" and self.access != "impersonation":
-            raise ValueError('access: with oauth2 mailboxes are read by "impersonation"')
-        for key in ("tenant_id", "client_id"):
-            if getattr(self, key) is None:
-                raise ValueError(f'{key}: is missing: authentication = "oauth2" needs it')
-        if (self.client_secret is None) == (self.certificate is None):
-            raise ValueError("client_secret: oauth2 needs it or certificate, and not both")
-        if self.password is not None:
-            raise ValueError("password: has no use with oauth2; client_secret or certificate stand in its place")
-
-    def _check_password(self) -> None:
-        for key in OF_OAUTH:
-            if key in self.model_fields_set:
-                raise ValueError(f'{key}: has a use only with authentication = "oauth2"')
-        if self.credentials == "other-specified":
-            for key in ("username", "password"):
-                if getattr(self, key) is None:
-                    raise ValueError(f'{key}: is missing: credentials = "other-specified" needs it')
-        elif self.user_type == "administrator" and "user_type" in self.model_fields_set:
-            raise ValueError('user_type: "administrator" needs credentials = "other-specified"')
 
     @property
     def impersonates(self) -> bool:
@@ -156,12 +142,12 @@ class Profile(_Table):
 class Mailbox(_Table):
     """A user, queue or forward mailbox, or with `*@domain` all that have no entry of their own."""
 
-    address: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320)]
+    address: Annotated[str, BeforeValidator(_address)]
     kind: Literal["user", "queue", "forward"] = "user"
     outgoing: Name | None = None
     incoming: Name | None = None
-    allow_send_on_behalf: bool = True
-    allow_credentials: bool = True
+    allow_send_on_behalf: Flag = True
+    allow_credentials: Flag = True
     username: Name | None = None
     password: SecretReference | None = None
 
