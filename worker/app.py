@@ -35,6 +35,7 @@ from worker.mail.transport import Transport, WorkingMailbox
 from worker.monitoring.http import serve_http
 from worker.outbound.pauses import Pauses
 from worker.outbound.pipeline import Limits, Outbound, lifetime
+from worker.profiles import local
 from worker.profiles.book import Book
 from worker.profiles.directory import Directory
 from worker.profiles.file import ProfilesFile
@@ -394,5 +395,5 @@ def _tell_profiles(book: Book) -> None:
         profiles=len(directory.profiles),
         mailboxes=len(directory.mailboxes),
     )
-    for warning in warnings(directory):
+    for warning in (*warnings(directory), *local.warnings(tuple(directory.profiles.values()))):
         _log.warning("profiles", warning=warning)

@@ -31,8 +31,11 @@ def warnings(profiles: Sequence[Profile]) -> Iterator[str]:
         if profile.certificate is None:
             continue
         ends = x509.load_pem_x509_certificate(profile.certificate.resolve().encode()).not_valid_after_utc
-        if ends - datetime.now(UTC) < SOON:
-            yield f"[[profile]] ({profile.name}): certificate: expires on {ends:%Y-%m-%d}"
+        place = f"[[profile]] ({profile.name}): certificate"
+        if ends <= datetime.now(UTC):
+            yield f"{place}: has expired on {ends:%Y-%m-%d}: renew it, and upload it to the application in Entra"
+        elif ends - datetime.now(UTC) < SOON:
+            yield f"{place}: expires on {ends:%Y-%m-%d}"
 
 
 def _secret(place: str, key: str, secret: SecretReference | None) -> Iterator[str]:
@@ -43,7 +46,7 @@ def _secret(place: str, key: str, secret: SecretReference | None) -> Iterator[st
 
 
 def _certificate(place: str, reference: SecretReference | None) -> Iterator[str]:
-    """Private key and certificate in one, and not expired."""
+    """Private key and certificate in one."""
     if reference is None:
         return
     where = f"{place}: certificate: {reference.reference}"
@@ -53,13 +56,10 @@ def _certificate(place: str, reference: SecretReference | None) -> Iterator[str]
         yield f"{place}: certificate: {error}"
         return
     try:
-        ends = x509.load_pem_x509_certificate(pem).not_valid_after_utc
+        x509.load_pem_x509_certificate(pem)
         load_pem_private_key(pem, None)
     except (ValueError, TypeError):
         yield f"{where} does not hold a certificate and its private key, unencrypted, in PEM form"
-        return
-    if ends <= datetime.now(UTC):
-        yield f"{where} has expired on {ends:%Y-%m-%d}: renew it, and upload it to the application in Entra"
 
 
 def _ca(profile: Profile) -> str:
