@@ -214,6 +214,7 @@ async def test_listening_goes_to_each_server_by_itself(contoso: Contoso) -> None
     assert [(mailbox, reason.code) for mailbox, reason in done.deaf] == [(unknown, "autodiscover-failed")]
     for sandbox in contoso.servers.values():
         assert sandbox.exchange.requests["Subscribe"] == 1
+        assert sandbox.exchange.requests["GetStreamingEvents"] == 1
 
 
 def profiles(contoso: Contoso, folder: Path) -> str:

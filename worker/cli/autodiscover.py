@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from worker.app import endpoint, resolver
+from worker.cli.given import given_profiles
 from worker.cli.options import with_settings
 from worker.cli.output import show_rows
 from worker.clock import SystemClock
@@ -19,7 +20,6 @@ from worker.mail.address import same_mailbox
 from worker.mail.transport import WorkingMailbox
 from worker.profiles.book import Book
 from worker.profiles.directory import Directory, Route
-from worker.profiles.loader import load
 from worker.settings import ConfigurationError, Settings
 
 _STEPS = ("Asked by", "Where", "Result", "Said", "Remedy")
@@ -30,7 +30,7 @@ _REMEDY = "let the domain of the address name its Exchange (autodiscover.<domain
 @click.argument("address", metavar="ADDR")
 @click.option("--profile", metavar="NAME", help="Whose account signs in; by default that of the mailbox's entry.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: the URL, and each step.")
-@with_settings("profiles", "connect_to", "autodiscover_hosts")
+@with_settings("profiles", "amqp_url", "connect_to", "autodiscover_hosts")
 def command(settings: Settings, address: str, profile: str | None, *, as_json: bool) -> None:
     """The EWS URL of a mailbox, and every step on the way to it. Nothing is remembered, and nothing is sent to EWS.
 
@@ -69,7 +69,7 @@ def _account(settings: Settings, address: str, profile: str | None) -> Endpoint 
         if profile is not None:
             raise ConfigurationError("--profile: MAILROUTER_PROFILES or --profiles must name the file it stands in")
         return None
-    directory = load(settings.profiles)
+    directory = given_profiles(settings)
     name = profile or _profile_of(directory, address)
     if name is None:
         return None

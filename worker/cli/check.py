@@ -11,6 +11,7 @@ import click
 
 from worker.app import endpoint, resolver
 from worker.cli.access import DIRECTIONS, Access, Subject, check_access, domains, subjects
+from worker.cli.given import given_profiles
 from worker.cli.options import with_settings
 from worker.cli.output import progress_bar, show_rows
 from worker.clock import SystemClock
@@ -21,7 +22,6 @@ from worker.mail.checks import Verdict
 from worker.mail.transport import WorkingMailbox
 from worker.profiles.book import Book
 from worker.profiles.directory import Directory
-from worker.profiles.loader import load
 from worker.settings import Settings
 
 _MAILBOXES: Final = ("Mailbox", "Direction", "Profile", "", "Step", "Code", "Cause", "Remedy")
@@ -38,7 +38,7 @@ _FEW: Final = 2
 @click.option("--direction", type=click.Choice(DIRECTIONS), help="Only this one; by default what the entries say.")
 @click.option("--send", is_flag=True, help="Really send a mail, from each sender to itself.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every step.")
-@with_settings("profiles", "ews_timeout_seconds", "horizon_days", "connect_to", "autodiscover_hosts")
+@with_settings("profiles", "amqp_url", "ews_timeout_seconds", "horizon_days", "connect_to", "autodiscover_hosts")
 def command(
     settings: Settings, *, mailboxes: tuple[str, ...], direction: str | None, send: bool, as_json: bool
 ) -> None:
@@ -48,7 +48,7 @@ def command(
     right to send as the sender, for reading the sync of changes and the cursor. Says of what fails the cause and the
     remedy. No draft and no note is left behind. Exit status 1 when something fails, 2 when nothing can be checked.
     """
-    directory = load(settings.profiles)
+    directory = given_profiles(settings)
     chosen = subjects(directory, mailboxes, (direction,) if direction else DIRECTIONS)
     found = asyncio.run(_check(settings, directory, chosen, send=send))
     if as_json:

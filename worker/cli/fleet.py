@@ -44,7 +44,7 @@ class Status:
 
     @property
     def fine(self) -> bool:
-        return bool(self.workers) and self.scheduled and not self.paused
+        return bool(self.workers) and self.scheduled and self.agreed and not self.paused
 
     @property
     def mailboxes(self) -> list[Listed]:
@@ -62,6 +62,11 @@ class Status:
                 found[key] = each
         return [found[key] for key in sorted(found)]
 
+    @property
+    def agreed(self) -> bool:
+        """Whether all workers work by the same profiles, and by what they were given last."""
+        return len({each.revision for each in self.workers}) <= 1 and not any(each.fault for each in self.workers)
+
     def complaints(self) -> Iterator[str]:
         """What is not fine and stands in no row; cause and remedy."""
         if self.silent:
@@ -76,6 +81,14 @@ class Status:
                 "no worker says when mailboxes are read. Remedy: one is elected within seconds; "
                 "if that does not happen, see the workers' logs."
             )
+        for each in self.workers:
+            if each.fault:
+                yield f"{each.worker} does not work by the profiles it was given last: {each.fault}"
+        if len({each.revision for each in self.workers}) > 1:
+            yield (
+                "the workers work by different profiles. Remedy: give all the same file, or publish it "
+                "('mailrouter profiles publish') and run all with MAILROUTER_PROFILES=broker."
+            )
         if (unlisted := self.paused - sum(each.mailbox.state == "paused" for each in self.mailboxes)) > 0:
             yield f"{unlisted} more mailboxes are paused than are listed. Remedy: put right those listed first."
 
@@ -87,7 +100,7 @@ def worker_rows(status: Status) -> list[tuple[str, ...]]:
             each.version,
             _roles(each),
             lasted(each.started_at, status.now),
-            str(each.profiles),
+            f"{each.profiles} ({each.revision})" if each.revision else str(each.profiles),
             str(each.outbound.in_progress) if each.outbound else "-",
             str(each.inbound.polling) if each.inbound else "-",
         )

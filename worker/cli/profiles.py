@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from worker.cli import publish
+from worker.cli.given import given_profiles
 from worker.cli.options import with_settings
 from worker.cli.output import show_rows
 from worker.mail.address import same_mailbox
@@ -35,14 +36,14 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @command.command("validate")
 @_file
 @_json
-@with_settings("profiles")
+@with_settings("profiles", "amqp_url")
 def validate(settings: Settings, file: Path | None, *, as_json: bool) -> None:
     """Tell all that is wrong with a profiles file, by default that of the settings; exit status 2 if anything is.
 
     Secrets and files it refers to are looked for on this machine. What merely has no effect is a warning.
     """
     path = file or settings.profiles
-    directory = load(path)
+    directory = load(file) if file else given_profiles(settings)
     told = [*warnings(directory), *local.warnings(tuple(directory.profiles.values()))]
     counts = {"profiles": len(directory.profiles), "mailboxes": len(directory.mailboxes)}
     if as_json:
@@ -57,12 +58,12 @@ def validate(settings: Settings, file: Path | None, *, as_json: bool) -> None:
 @_file
 @_json
 @click.option("--mailbox", metavar="ADDR", help="Only what holds for this address, also by the entry of its domain.")
-@with_settings("profiles")
+@with_settings("profiles", "amqp_url")
 def show(settings: Settings, file: Path | None, mailbox: str | None, *, as_json: bool) -> None:
     """The configuration in effect: what presets and defaults fill in, who sends and reads as whom. Secrets are shown as
     references.
     """
-    directory = load(file or settings.profiles)
+    directory = load(file) if file else given_profiles(settings)
     entries = [directory.entry(mailbox)] if mailbox else list(directory.mailboxes.values())
     known = [each for each in entries if each is not None]
     if mailbox and not known:

@@ -35,7 +35,8 @@ _QUEUES = ("Queue", "Waiting", "Consumers", "For")
 def command(settings: Settings, *, everything: bool, watch: bool, as_json: bool) -> None:
     """The fleet: its workers, who says when mailboxes are read, mailboxes in trouble and why, and the queues.
 
-    Exit status 1 when a mailbox is paused, no worker answers, or mailboxes are to be read and no worker schedules it.
+    Exit status 1 when a mailbox is paused, no worker answers, workers differ in their profiles, or mailboxes are to be
+    read and no worker schedules it.
     """
     clock = SystemClock()
 

@@ -1,6 +1,7 @@
 """One working mailbox over EWS: the port's four acts, each a request or two and the reading of the answer."""
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
@@ -14,7 +15,7 @@ from worker.ews.operations import create_item, find_item, retire, send_item
 from worker.ews.operations.find_item import Folder, Page
 from worker.ews.trouble import Trouble, of_draft, of_send
 from worker.mail.message import Message
-from worker.mail.outcome import Deferred, Delivered, Rejected, Unknown
+from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Unknown
 from worker.mail.stamp import Stamp
 from worker.mail.transport import Draft, Drafted, DraftOutcome, Look, SendOutcome
 
@@ -87,13 +88,18 @@ class EwsMailbox:
     def _impersonate(self) -> bool:
         return self._exchange.endpoint.impersonate
 
+    @property
+    def _too_large(self) -> Reason:
+        remedy = self._exchange.endpoint.parties(self._address).told(create_item.TOO_LARGE.remedy)
+        return replace(create_item.TOO_LARGE, remedy=remedy)
+
     async def _draft(self, messages: Sequence[Message]) -> list[DraftOutcome]:
         named = {message.stamp for message in messages} - self._nameless if self._exchange.takes_message_id else set()
         self._expect(messages, named)
         body = create_item.request(self._address, messages, named, impersonate=self._impersonate)
         if sum(map(len, body)) > create_item.MAX_REQUEST_BYTES:
             if len(messages) == 1:
-                return [Rejected(create_item.TOO_LARGE)]
+                return [Rejected(self._too_large)]
             return [outcome for message in messages for outcome in await self._draft([message])]
         answers = await self._exchange.call("CreateItem", self._address, body, len(messages))
         if isinstance(answers, Trouble):

@@ -46,6 +46,16 @@ def test_a_worker_is_one_row() -> None:
     ]
 
 
+def test_workers_that_differ_in_their_profiles_are_not_fine() -> None:
+    first, second = sender("first"), sender("second").model_copy(update={"revision": "b", "fault": "password: gone"})
+    status = status_of(first.model_copy(update={"revision": "a"}), second)
+    assert not status.fine
+    assert [row[4] for row in worker_rows(status)] == ["0 (a)", "0 (b)"]
+    faulty, different = status.complaints()
+    assert "second does not work by the profiles it was given last: password: gone" in faulty
+    assert "different profiles" in different
+
+
 def test_a_mailbox_in_trouble_is_one_row_and_not_fine() -> None:
     status = status_of(scheduler(ANNA, ok=1998, paused=1))
     assert not status.fine

@@ -63,6 +63,16 @@ async def test_only_who_wants_credentials_gets_them(tmp_path: Path) -> None:
     assert len(online.credentials_of(SUB)) == 1
 
 
+async def test_what_is_asked_without_credentials_gets_none_whoever_wants_them(tmp_path: Path) -> None:
+    wants = only({".json": says(401)})
+    async with internet(tmp_path, {SUB: wants, OWN: wants}, {SUB: says(401)}) as online:
+        findings = await find(online)
+
+    assert findings.url == ""
+    assert [each.authorization for each in online.seen] == [""] * len(online.seen)
+    assert [each.host for each in online.seen if each.method == "GET"] == [SUB, OWN, SUB]
+
+
 async def test_a_refused_sign_in_is_told_and_tried_no_more_often_than_it_must(tmp_path: Path) -> None:
     async with internet(tmp_path, {SUB: only({".svc": says(401), ".xml": says(401)})}) as online:
         findings = await find(online)
