@@ -34,24 +34,48 @@ CA = trustme.CA()
 SCOPE = "https://outlook.office365.com/.default"
 
 
+class Moved(SystemClock):
+    """Time as it is, and what a test adds to it."""
+
+    added = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.added
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.added.total_seconds()
+
+
 def message(number: int = 1) -> Message:
     return entry(f"event-{number}").message
 
 
 class Scene:
-    """A sandbox over TLS, a secret in a file, and a transport that signs in by it."""
+    """A sandbox over TLS, a secret in a file, and a transport that signs in by it. They go by one clock."""
 
     def __init__(self, sandbox: Sandbox, directory: Path, account: Account, *, impersonate: bool) -> None:
         self.sandbox = sandbox
         self.directory = directory
         self.options = sandbox.exchange.options
         endpoint = Endpoint("P", sandbox.url, account, impersonate=impersonate, ca_file=str(directory / "ca.pem"))
-        self.transport = EwsTransport(lambda _: endpoint, lambda *_: None, SystemClock())
+        self.clock = sandbox.exchange.clock
+        self.transport = EwsTransport(lambda _: endpoint, lambda *_: None, self.clock)
         self.mailbox = self.transport.outgoing(ANNA)
 
     async def draft(self, number: int = 1) -> DraftOutcome:
         (outcome,) = await self.mailbox.draft([message(number)])
         return outcome
+
+    def later(self, **time: float) -> None:
+        assert isinstance(self.clock, Moved)
+        self.clock.added += timedelta(**time)
+
+    async def renewed(self) -> None:
+        """What is asked for beside the work has come."""
+        (exchange,) = self.transport._exchanges.values()
+        assert exchange.tokens is not None
+        assert exchange.tokens._renewal is not None
+        await exchange.tokens._renewal
 
     async def refused(self) -> str:
         outcome = await self.draft()
@@ -71,7 +95,7 @@ def start(tmp_path: Path) -> Start:
 
     @asynccontextmanager
     async def starting(make: Callable[[Sandbox, Path], Account], *, impersonate: bool, **options: Any):  # type: ignore[no-untyped-def]  # noqa: ANN202
-        exchange = Exchange(users.invented("contoso.example", None), Options(**options))
+        exchange = Exchange(users.invented("contoso.example", None), Options(**options), clock=Moved())
         async with Sandbox(exchange, tls=tls) as sandbox:
             scene = Scene(sandbox, tmp_path, make(sandbox, tmp_path), impersonate=impersonate)
             try:
@@ -136,17 +160,34 @@ async def test_a_token_that_exchange_takes_for_expired_is_replaced_at_once(start
 
 
 async def test_tokens_are_renewed_ahead_of_time(start: Start) -> None:
-    async with start(by_secret, impersonate=True, token_seconds=2) as scene:
-        for number in range(3):
+    async with start(by_secret, impersonate=True) as scene:
+        for number, minutes in enumerate((0, 54, 2, 54, 2)):
+            scene.later(minutes=minutes)
             assert await scene.draft(number) == Drafted()
-            await asyncio.sleep(1.1)  # real tokens run out by a real clock
+            await scene.renewed()
+        assert scene.sandbox.exchange.requests["token"] == 3
+
+
+async def test_a_token_that_has_run_out_is_replaced_before_it_is_used(start: Start) -> None:
+    async with start(by_secret, impersonate=True) as scene:
+        assert await scene.draft(1) == Drafted()
+        scene.later(hours=2)
+        assert await scene.draft(2) == Drafted()
+        assert "401" not in scene.sandbox.exchange.requests
 
 
 async def test_a_sign_in_service_that_is_away_stops_nobody_who_has_a_token(start: Start) -> None:
     async with start(by_secret, impersonate=True) as scene:
         assert await scene.draft(1) == Drafted()
         scene.options.tokens_given = False
+        scene.later(minutes=58)
         assert await scene.draft(2) == Drafted()
+        await scene.renewed()
+        scene.later(minutes=2)
+        assert await scene.refused() == "token-unavailable"
+        scene.options.tokens_given = True
+        scene.later(seconds=1)
+        assert await scene.draft(3) == Drafted()
 
 
 async def test_a_changed_secret_is_read_anew(start: Start) -> None:
@@ -156,7 +197,7 @@ async def test_a_changed_secret_is_read_anew(start: Start) -> None:
         secret.write_text("wrong")
         assert await scene.refused() == "token-wrong-secret"
         secret.write_text(right)
-        await asyncio.sleep(1.1)  # so long a refusal stands
+        scene.later(seconds=1)
         assert await scene.draft() == Drafted()
 
 

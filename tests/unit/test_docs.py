@@ -143,7 +143,7 @@ def test_reason_codes() -> None:
     told |= {code for row in table(OPERATORS, "Reading mailboxes") for code in spans(row[0])}
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "worker").rglob("*.py"))
     written = set(re.findall(r'(?:Reason|Unfit|\.trouble)\(\s*"([a-z][a-z-]+)"', source))
-    written |= set(re.findall(r'_Refusal\(\s*"([a-z-]+)"', source)) | set(re.findall(r': \("(token-[a-z-]+)"', source))
+    written |= set(re.findall(r'Refusal\(\s*"([a-z-]+)"', source)) | set(re.findall(r': \("(token-[a-z-]+)"', source))
     kinds = typing.get_args(typing.get_type_hints(NoAnswer)["kind"])
     answers = {each if each in told else f"no-answer-{each}" for each in kinds}
     assert told == written | answers | {"http-401", "http-401-way"}

@@ -7,7 +7,7 @@ nothing was done (401), so no act is ever repeated by it. All attempts of one fl
 
 import base64
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from worker.ews.endpoint import Account, BasicSignIn, NtlmSignIn
@@ -21,7 +21,7 @@ UNAUTHORIZED: Final = 401
 class NeedsToken:
     """A token, another one than that which was refused, "" for none."""
 
-    refused: str = ""
+    refused: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ class Bearer:
 class Negotiated:
     """NTLM over HTTP (MS-NTHT 3): the account proves itself to a connection, which stays signed in from then on.
 
-    A greeting is answered by a challenge, and the request carries the proof. Where a connection that was signed in has
-    been replaced, by the server or on the way, the request is refused first.
+    A greeting is answered by a challenge, and the request carries the proof. Where a connection that was signed in is
+    replaced at that very moment, the request is refused first.
     """
 
     def __init__(self, account: NtlmSignIn) -> None:
@@ -93,23 +93,25 @@ class Negotiated:
             if answer.status != UNAUTHORIZED:
                 return
             connection.signed_in = False
-        for _ in range(2):  # the connection may have been replaced between greeting and proof
+        for _ in range(3):  # one more for the other scheme, one for a connection that was replaced before the proof
             ntlm = Ntlm(self._account.username, self._account.password.resolve())
             scheme = connection.scheme
             challenged = yield Greeting({"Authorization": f"{scheme} {ntlm.greeting()}"})
             assert isinstance(challenged, Answer)
-            offered = offers(challenged)
-            if challenged.status == UNAUTHORIZED and scheme.casefold() not in offered and "negotiate" in offered:
+            if challenged.status != UNAUTHORIZED:
+                return
+            if scheme == "NTLM" and "ntlm" not in challenged.schemes and "negotiate" in challenged.schemes:
                 connection.scheme = "Negotiate"
                 continue
+            channel = connection.channel
             proof = ntlm.proof(challenged.offered(scheme), connection.certificate)
-            if challenged.status != UNAUTHORIZED or proof is None:
+            if proof is None:
                 return
             answer = yield {"Authorization": f"{scheme} {proof}"}
             assert isinstance(answer, Answer)
             connection.signed_in = answer.status != UNAUTHORIZED
-            if connection.signed_in:
-                return
+            if connection.signed_in or connection.channel is channel:
+                return  # where it is the account that was refused: a few more times would lock it
 
 
 def sign_in(account: Account) -> SignIn:
@@ -121,8 +123,3 @@ def sign_in(account: Account) -> SignIn:
             return Negotiated(account)
         case _:
             return Bearer()
-
-
-def offers(answer: Answer) -> frozenset[str]:
-    """The ways to sign in that a refusal names, in lower case (RFC 9110, 11.6.1)."""
-    return frozenset(each.partition(" ")[0].strip().casefold() for each in answer.challenges)

@@ -98,7 +98,7 @@ class Exchange:
         self._clock = clock
         self._sign_in: SignIn = sign_in(endpoint.sign_in)
         account = endpoint.sign_in
-        self._tokens = Tokens(account, endpoint.ca_file, clock) if isinstance(account, OAuthSignIn) else None
+        self.tokens = Tokens(account, endpoint.ca_file, clock) if isinstance(account, OAuthSignIn) else None
         self._wires = Wires(self._connect, bound=isinstance(account, NtlmSignIn))
         self._resolver = resolver
         finder = lookup or Lookup(clock, resolver=resolver)
@@ -187,6 +187,8 @@ class Exchange:
 
     async def close(self) -> None:
         await self._wires.close()
+        if self.tokens is not None:
+            await self.tokens.close()
 
     def _trail(self, endpoint: Endpoint, mailbox: str) -> Trail:
         return Trail(
@@ -236,8 +238,8 @@ class Exchange:
                 return given
 
     async def _token(self, trail: Trail, refused: str) -> str | Trouble:
-        assert self._tokens is not None
-        return await self._tokens.get(trail, refused)
+        assert self.tokens is not None
+        return await self.tokens.get(trail, refused)
 
     def _connect(self, url: str, connections: int) -> Wire:
         endpoint = self.endpoint

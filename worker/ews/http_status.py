@@ -77,7 +77,7 @@ def _unauthorized(answer: Answer, trail: Trail) -> Trouble:
     if told is not None and trail.way == "bearer":
         verdict = _TOKENS.get(told["category"], _TOKEN)
         return trail.trouble(f"http-401-{told['category'].replace('_', '-')}", verdict, f"HTTP 401: {told['reason']}")
-    offered = frozenset(each.partition(" ")[0].casefold() for each in answer.challenges)
+    offered = answer.schemes
     if offered and not offered & _OFFERED_AS.get(trail.way, offered):
         text = f"HTTP 401: it offers {', '.join(sorted(offered))} to sign in by, and the profile has another way"
         return trail.trouble("http-401-way", _WAY, text)

@@ -17,7 +17,7 @@ from worker.clock import Clock
 from worker.ews import remedies
 from worker.ews.endpoint import Endpoint
 from worker.ews.exchange import NOT_REACHED
-from worker.ews.transport import Connection, certificate_kind, proxy_for, tls_context
+from worker.ews.transport import certificate_kind, proxy_for, tls_context
 from worker.mail.checks import Finding, Verdict, passed, skipped
 
 _SECONDS: Final = 15.0
@@ -74,7 +74,7 @@ class Reach:
         host, _ = _host_and_port(self._target)
         assert self._writer is not None
         try:
-            context = tls_context(self._endpoint.ca_file, Connection())
+            context = tls_context(self._endpoint.ca_file)
         except OSError as error:
             return self._failed("ca-file", f"the CA file cannot be used: {error}", remedies.CA_FILE)
         try:

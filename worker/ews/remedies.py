@@ -112,6 +112,10 @@ SIGN_IN_SERVICE_AWAY: Final = (
     "Check that the workers reach the sign-in service named by authority (name service, firewall, HTTPS_PROXY); the "
     "token they have is used as long as it is valid."
 )
+SIGN_IN_SERVICE_UNTRUSTED: Final = (
+    "Check the certificate of the sign-in service named by authority. ca_file in the profile, where given, stands in "
+    "place of the system's CAs: it must hold the CA of the sign-in service as well as that of Exchange."
+)
 REFUSED_BEARER: Final = (
     "Exchange takes the application's token for none: check this machine's clock, tenant_id and scope in the profile, "
     "and that the application may use EWS (Entra, API permissions: full_access_as_app, with admin consent)."

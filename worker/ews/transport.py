@@ -5,8 +5,8 @@ A request is sent once. Nothing here retries, follows a redirect or keeps a cook
 
 import asyncio
 import contextlib
+import re
 import ssl
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -17,6 +17,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
+from aiohttp.connector import Connection as PooledConnection
+from aiohttp.tracing import Trace
 
 from worker import __version__
 from worker.clock import Clock
@@ -33,6 +35,13 @@ _SLOWEST_BYTES_PER_SECOND: Final = 64 * 2**10
 """A request that is taken more slowly than this is given up: 55 MB may take a quarter of an hour."""
 CONNECTIONS: Final = 100
 """At once, for one session. How many requests are under way is the lanes' decision; this only bounds a mistake."""
+_IDLE_SECONDS: Final = 15.0
+_SIGNED_IN_IDLE_SECONDS: Final = 100.0
+"""So long an unused connection is kept; one that is signed in longer, but less than IIS does (120 s by default)."""
+
+_QUOTED: Final = re.compile(r'"[^"]*"')
+_SCHEME: Final = re.compile(r"(?:^|,)\s*([A-Za-z][A-Za-z0-9-]*)(?=\s|,|$)")
+"""In WWW-Authenticate without what is quoted there; a parameter is followed by an equals sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,7 @@ class Answer:
     retry_after_seconds: float | None = None
     cookies: Mapping[str, str] = field(default_factory=dict)
     challenges: Sequence[str] = ()
-    """What WWW-Authenticate says, one for each way to sign in."""
+    """What the lines of WWW-Authenticate say, as a rule one for each way to sign in."""
 
     @property
     def ok(self) -> bool:
@@ -55,21 +64,43 @@ class Answer:
     def busy(self) -> bool:
         return self.status in (429, 503)
 
+    @property
+    def schemes(self) -> frozenset[str]:
+        """The ways to sign in that a refusal names, in lower case (RFC 9110, 11.6.1)."""
+        bare = (_QUOTED.sub("", each) for each in self.challenges)
+        return frozenset(name.casefold() for each in bare for name in _SCHEME.findall(each))
+
     def offered(self, scheme: str) -> str:
         """What comes with one way to sign in, "" for nothing."""
         found = (each.partition(" ") for each in self.challenges)
         return next((rest.strip() for name, _, rest in found if name.casefold() == scheme.casefold()), "")
 
 
-@dataclass(slots=True)
 class Connection:
-    """What is known of the one connection of a line: who signs in for a whole connection keeps it here. `certificate`
-    is the server's, None without TLS. `scheme`: how NTLM is offered.
+    """The connection of a line that has one at a time, for who signs in for a whole connection. `scheme`: how NTLM is
+    offered. `channel`: what the last request went over; another one is another connection.
     """
 
-    signed_in: bool = False
-    scheme: str = "NTLM"
-    certificate: bytes | None = None
+    def __init__(self) -> None:
+        self.scheme = "NTLM"
+        self.channel: asyncio.BaseTransport | None = None
+        self._signed_in: asyncio.BaseTransport | None = None
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether the connection that was signed in is still there, as far as we were told."""
+        return self._signed_in is not None and self._signed_in is self.channel and not self._signed_in.is_closing()
+
+    @signed_in.setter
+    def signed_in(self, done: bool) -> None:
+        self._signed_in = self.channel if done else None
+
+    @property
+    def certificate(self) -> bytes | None:
+        """The server's (DER), None without TLS."""
+        tls = self.channel.get_extra_info("ssl_object") if self.channel is not None else None
+        certificate: bytes | None = tls.getpeercert(binary_form=True) if tls is not None else None
+        return certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +147,10 @@ class Wire:
         self._proxy = proxy_for(url)
         self._timeout_seconds = timeout_seconds
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=min(_CONNECT_SECONDS, timeout_seconds))
-        tls = tls_context(ca_file, self.connection) if url.startswith("https:") else True
-        connector = aiohttp.TCPConnector(limit=connections, ssl=tls, resolver=resolver)
+        tls = tls_context(ca_file) if url.startswith("https:") else True
+        idle_seconds = _SIGNED_IN_IDLE_SECONDS if connections == 1 else _IDLE_SECONDS
+        connector = _Connector(limit=connections, ssl=tls, resolver=resolver, keepalive_timeout=idle_seconds)
+        connector.connection = self.connection
         # Whether a connection was had is the line between "not done" and "perhaps done", so it is noted, not guessed.
         trace = aiohttp.TraceConfig()
         trace.on_connection_create_end.append(_connected)
@@ -315,30 +348,24 @@ def certificate_kind(error: Exception) -> Literal["certificate-untrusted", "cert
     return "certificate-name" if code in _NAMES else "certificate-untrusted"
 
 
-class _Context(ssl.SSLContext):
-    """Notes the certificate of the server that a connection is made to."""
+class _Connector(aiohttp.TCPConnector):
+    """Notes which connection a request gets."""
 
     connection: Connection
 
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
+    ) -> PooledConnection:
+        given = await super().connect(req, traces, timeout)
+        self.connection.channel = given.transport
+        return given
 
-class _Noting(ssl.SSLObject):
-    def do_handshake(self) -> None:
-        super().do_handshake()
-        if isinstance(self.context, _Context):
-            self.context.connection.certificate = self.getpeercert(binary_form=True)
 
-
-def tls_context(ca_file: str | None, connection: Connection) -> ssl.SSLContext:
-    """As `ssl.create_default_context` makes it, which makes none of ours."""
-    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
-    context.connection = connection
-    context.sslobject_class = _Noting
-    if ca_file is not None:
-        context.load_verify_locations(ca_file)
-    else:
-        context.load_default_certs()
-    if hasattr(ssl, "VERIFY_X509_STRICT") and sys.version_info >= (3, 13):
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 

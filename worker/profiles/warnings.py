@@ -6,7 +6,7 @@ from typing import Final
 
 from worker.profiles.directory import Directory
 from worker.profiles.mailbox_address import WHOLE_DOMAIN
-from worker.profiles.model import Mailbox, Profile
+from worker.profiles.model import OF_READING, Mailbox, Profile
 from worker.profiles.rule import (
     ACCOUNT,
     SENDER,
@@ -36,13 +36,11 @@ WARNINGS: Final = (
     ),
     *(
         Rule(key, ("direction",), both(outgoing, given(key)), "has no effect: it is for incoming profiles")
-        for key in ("accept", "start", "poll_seconds", "after")
+        for key in OF_READING
     ),
-    Rule(
-        "messages_per_minute",
-        ("direction",),
-        both(incoming, given("messages_per_minute")),
-        "has no effect: it is for outgoing profiles",
+    *(
+        Rule(key, (), given(key), "has no effect in this version")
+        for key in ("messages_per_minute", "max_concurrency", "max_message_bytes")
     ),
     Rule(
         "access",

@@ -1,3 +1,4 @@
+import asyncio
 import base64
 from collections.abc import Mapping
 from pathlib import Path
@@ -99,6 +100,31 @@ def test_passwords_go_over_tls_or_stay_on_this_machine(url: str, guarded: bool) 
 
 
 CHALLENGED = Answer(401, {}, b"", challenges=("NTLM", "Negotiate"))
+CHALLENGE = (
+    # As a domain controller gives it: flags, a challenge, the names of domain and server (MS-NLMP 4.2.4.3).
+    "TlRMTVNTUAACAAAADAAMADgAAAAzgoriASNFZ4mrze8AAAAAAAAAACQAJABEAAAABgBwFwAAAA9TAGUAcgB2AGUAcgACAAwARABvAG0AYQBpAG4A"
+    "AQAMAFMAZQByAHYAZQByAAAAAAA="
+)
+
+
+class Channel(asyncio.Transport):
+    """A connection, without TLS."""
+
+    closed = False
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+
+def signed_in() -> Connection:
+    connection = Connection()
+    connection.channel = Channel()
+    connection.signed_in = True
+    return connection
+
+
+def negotiated(secret: Path) -> Negotiated:
+    return Negotiated(NtlmSignIn("CONTOSO\\router", SecretReference(f"file:{secret}")))
 
 
 def test_a_refused_token_is_replaced_once() -> None:
@@ -111,8 +137,12 @@ def test_a_refused_token_is_replaced_once() -> None:
         flow.send(REFUSED)
 
 
+def test_a_token_is_not_shown() -> None:
+    assert "first" not in repr(NeedsToken(refused="first"))
+
+
 def test_a_connection_that_is_signed_in_carries_the_request_alone(secret: Path) -> None:
-    connection = Connection(signed_in=True)
+    connection = signed_in()
     flow = negotiated(secret).flow(connection)
     assert next(flow) == {}
     with pytest.raises(StopIteration):
@@ -120,12 +150,47 @@ def test_a_connection_that_is_signed_in_carries_the_request_alone(secret: Path) 
     assert connection.signed_in
 
 
-def test_one_that_was_replaced_is_greeted_anew(secret: Path) -> None:
-    connection = Connection(signed_in=True)
+def test_one_that_was_replaced_meanwhile_is_greeted_anew(secret: Path) -> None:
+    connection = signed_in()
     flow = negotiated(secret).flow(connection)
     next(flow)
+    connection.channel = Channel()
     assert isinstance(flow.send(CHALLENGED), Greeting)
     assert not connection.signed_in
+
+
+def test_one_that_was_closed_carries_nothing_but_a_greeting(secret: Path) -> None:
+    connection = Connection()
+    connection.channel = channel = Channel()
+    connection.signed_in = True
+    channel.closed = True
+    assert isinstance(next(negotiated(secret).flow(connection)), Greeting)
+
+
+def test_a_refused_password_is_not_tried_again(secret: Path) -> None:
+    connection = Connection()
+    connection.channel = Channel()
+    flow = negotiated(secret).flow(connection)
+    next(flow)
+    proof = headers(flow.send(Answer(401, {}, b"", challenges=(f"NTLM {CHALLENGE}",))))
+    assert proof["Authorization"].startswith("NTLM TlRMTVNTUAADAAAA")
+    with pytest.raises(StopIteration):
+        flow.send(CHALLENGED)
+    assert not connection.signed_in
+
+
+def test_a_proof_that_went_over_another_connection_than_the_challenge_is_made_anew(secret: Path) -> None:
+    connection = Connection()
+    connection.channel = Channel()
+    flow = negotiated(secret).flow(connection)
+    next(flow)
+    flow.send(Answer(401, {}, b"", challenges=(f"NTLM {CHALLENGE}",)))
+    connection.channel = Channel()
+    assert isinstance(flow.send(CHALLENGED), Greeting)
+    assert "Authorization" in headers(flow.send(Answer(401, {}, b"", challenges=(f"NTLM {CHALLENGE}",))))
+    with pytest.raises(StopIteration):
+        flow.send(OK)
+    assert connection.signed_in
 
 
 def test_what_is_no_challenge_ends_the_handshake(secret: Path) -> None:
@@ -143,5 +208,15 @@ def test_negotiate_is_greeted_where_ntlm_is_not_offered(secret: Path) -> None:
     assert greeting.headers["Authorization"].startswith("Negotiate ")
 
 
-def negotiated(secret: Path) -> Negotiated:
-    return Negotiated(NtlmSignIn("CONTOSO\\router", SecretReference(f"file:{secret}")))
+@pytest.mark.parametrize(
+    ("challenges", "schemes"),
+    [
+        ((), set()),
+        (("Negotiate", "NTLM", 'Basic realm="mail, or so"'), {"negotiate", "ntlm", "basic"}),
+        (("Negotiate, NTLM,Basic realm=x",), {"negotiate", "ntlm", "basic"}),
+        (('Bearer client_id="0ff1", trusted_issuers="a, b", token_types="app"',), {"bearer"}),
+        ((f"NTLM {CHALLENGE}",), {"ntlm"}),
+    ],
+)
+def test_what_is_offered_is_read(challenges: tuple[str, ...], schemes: set[str]) -> None:
+    assert Answer(401, {}, b"", challenges=challenges).schemes == schemes

@@ -191,6 +191,32 @@ async def test_a_certificate_of_another_name_is_not_trusted(authority: trustme.C
     assert (answer.kind, answer.sent) == ("certificate-name", False)
 
 
+async def test_a_certificate_that_has_expired_is_told_from_others(authority: trustme.CA, tmp_path: Path) -> None:
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", not_after=SystemClock().now() - timedelta(days=1)).configure_cert(context)
+    async with serving(OK, tls=context) as server:
+        answer = await post(server, ca_file=str(tmp_path / "ca.pem"))
+
+    assert isinstance(answer, NoAnswer)
+    assert (answer.kind, answer.sent) == ("certificate-expired", False)
+
+
+async def test_a_server_without_tls_is_told_from_one_that_is_not_trusted() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65536)
+        writer.write(http(400))
+        writer.close()
+
+    listener = await asyncio.start_server(talk, "127.0.0.1", 0)
+    url = f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}/"
+    async with listener, wire_to(url) as wire:
+        answer = await wire.post({}, [b"hello"])
+
+    assert isinstance(answer, NoAnswer)
+    assert (answer.kind, answer.sent) == ("certificate", False)
+
+
 async def test_a_ca_file_that_cannot_be_used_says_so_at_once(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         Wire("https://127.0.0.1/", str(tmp_path / "none.pem"), 5, SystemClock())

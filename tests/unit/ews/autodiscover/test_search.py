@@ -83,6 +83,24 @@ def test_a_place_that_does_not_answer_is_asked_once() -> None:
         assert world.asked == [at(SUB, "json"), at(OWN, "json"), PLAIN, SRV]
 
 
+def test_credentials_that_a_place_has_refused_are_not_offered_it_again() -> None:
+    world = World({at(OWN, "soap"): answer(401), at(SUB, "soap"): answer(401)}, default=MISSING)
+    findings = world.search()
+
+    assert at(OWN, "pox") not in world.asked
+    assert at(SUB, "pox") not in world.asked
+    assert findings.telling.result is Result.DENIED
+
+
+def test_what_servers_say_cannot_command_a_terminal() -> None:
+    told = answer(404, in_json(ErrorCode="\x1b]0;title\x07", ErrorMessage="\u202eleft"))
+    findings = World({at(SUB, "json"): told, PLAIN: moved("https://other.example/\x1b[2J")}, MISSING).search()
+
+    assert [step for step in findings.steps if not step.text.isprintable()] == []
+    assert any("]0;title" in step.text for step in findings.steps)
+    assert any("[2J" in step.text for step in findings.steps)
+
+
 def test_exchange_online_is_asked_first_and_may_lead_home() -> None:
     online = "outlook.office365.com"
     world = World({at(online, "json"): moved(at(SUB, "json")), at(SUB, "json"): TELLS})
