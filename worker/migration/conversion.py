@@ -9,7 +9,8 @@ from worker.mail.address import same_mailbox
 from worker.migration.email_router import EmailRouter, Owner, Provider
 from worker.migration.profile import Wanted, wanted
 from worker.migration.tunables import of_tunables
-from worker.profiles.mailbox_address import covering
+from worker.profiles.model import Mailbox
+from worker.profiles.table import entry
 
 Kind = Literal["carried over", "changed", "left out", "to do"]
 
@@ -55,7 +56,7 @@ class _Converter:
         self._profiles: dict[Wanted, NewTable] = {}
         self._mailboxes: dict[str, NewTable] = {}
         self._addresses = _addresses(router.providers)
-        self._secrets: set[str] = set()
+        self._secrets: dict[tuple[str, str], str] = {}
 
     def convert(self) -> Conversion:
         settings, told, poll_seconds = of_tunables(self._router.tunables)
@@ -92,8 +93,7 @@ class _Converter:
         """Address and kind of each mailbox it is for."""
         own = provider.given.get("address")
         if own:
-            kind = provider.owners[0].kind if provider.owners else "forward"
-            return [(own, kind)]
+            return [(own, _kind(provider))]
         found = []
         for owner in provider.owners:
             if owner in self._addresses:
@@ -111,21 +111,18 @@ class _Converter:
             keys = dict(found.keys)
             keys["name"] = self._free(str(keys["name"]))
             for key in found.secrets:
-                keys[key] = self._secret(key, str(keys["name"]))
+                keys[key] = self._secret(key, str(keys.get("tenant_id") or keys["username"]))
             self._profiles[found] = NewTable(keys, dict(found.comments))
             name = str(keys["name"])
             self._note("carried over", f"profile {name}", f"{keys['direction']}, {keys['server']}")
             for kind, text in found.notes:
                 self._note(kind, f"profile {name}", text)
-            for key in found.secrets:
-                self._note("to do", str(keys[key]), f"{key} of profile {name}: the old one is encrypted and not copied")
         return self._profiles[found]
 
     def _serve(self, address: str, kind: str, found: Wanted, profile: NewTable, username: str) -> None:
-        try:
-            covering(address)
-        except ValueError as error:
-            self._note("left out", f"mailbox {address}", f"its address {error}")
+        faults = entry(Mailbox, {"address": address, "username": username or address}, "mailbox", 1, "address").faults
+        if faults:
+            self._note("left out", f"mailbox {address}", f"{faults[0].key}: {faults[0].text}")
             return
         mailbox = self._mailboxes.setdefault(same_mailbox(address), NewTable({"address": address, "kind": kind}))
         direction = str(profile.keys["direction"])
@@ -136,21 +133,29 @@ class _Converter:
         mailbox.keys[direction] = profile.name
         if found.own_credentials and "password" not in mailbox.keys:
             mailbox.keys["username"] = username or address
-            mailbox.keys["password"] = self._secret("password", address)
-            self._note("to do", str(mailbox.keys["password"]), f"password of mailbox {address}: it is not in the file")
+            mailbox.keys["password"] = self._secret("password", username or address)
 
     def _free(self, name: str) -> str:
         taken = {each.name for each in self._profiles.values()}
         return next(each for each in (name, *(f"{name} {n}" for n in range(2, len(taken) + 3))) if each not in taken)
 
     def _secret(self, key: str, of: str) -> str:
-        """A reference nobody else has."""
-        words = re.sub(r"([a-z])([A-Z])", r"\1_\2", f"{of}_{key}")
-        stem = re.sub(r"[^A-Z0-9]+", "_", words.upper()).strip("_") or "SECRET"
-        names = (stem, *(f"{stem}_{n}" for n in range(2, len(self._secrets) + 3)))
-        free = next(each for each in names if each not in self._secrets)
-        self._secrets.add(free)
-        return f"env:{free}"
+        """A reference that all who sign in by the same account share, and nobody else."""
+        held = (key, of.casefold())
+        if held not in self._secrets:
+            stem = re.sub(r"[^A-Z0-9]+", "_", f"{of}_{key}".upper()).strip("_")
+            names = (stem, *(f"{stem}_{n}" for n in range(2, len(self._secrets) + 3)))
+            taken = set(self._secrets.values())
+            self._secrets[held] = next(f"env:{each}" for each in names if f"env:{each}" not in taken)
+            self._note("to do", self._secrets[held], f"{key} of {of}: it is encrypted there, and not copied")
+        return self._secrets[held]
+
+
+def _kind(provider: Provider) -> str:
+    """A mailbox that no single user or queue is read for is one that others forward to."""
+    told = provider.given.get("kind", "").casefold()
+    known = next((kind for kind in ("forward", "queue", "user") if kind in told), None)
+    return known or (provider.owners[0].kind if provider.owners else "forward")
 
 
 def _addresses(providers: Sequence[Provider]) -> dict[Owner, str]:

@@ -58,6 +58,7 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "port": ("EmailPort", "Port"),
     "tls": ("EmailUseSsl", "UseSsl"),
     "address": ("EmailAddress",),
+    "kind": ("MailboxType", "EntityType"),
     "deployment": ("CrmServerUrl", "DeploymentUri", "Target"),
     "polling": ("PollingInterval", "PollingPeriod"),
     "all_mail": ("ProcessAllMessages",),

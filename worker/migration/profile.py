@@ -1,17 +1,22 @@
 """What profile a ProviderConfiguration asks for. Those that ask for the same share one, as they did before."""
 
+import re
 from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from worker.migration.email_router import Provider
 from worker.migration.tunables import poll_seconds as _poll_seconds
+from worker.profiles import relations
+from worker.profiles.model import Profile
 from worker.profiles.rule import of_exchange_online
+from worker.profiles.table import entry
 
 Keys = tuple[tuple[str, object], ...]
 Notes = tuple[tuple[Literal["changed", "to do"], str], ...]
 
 _APPLICATION: Final = "PUT-THE-ID-OF-THE-APPLICATION-HERE"
+_HOST: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _USUAL_PORTS: Final = ("0", "25", "80", "443")
 _ACCOUNT: Final = "PUT-THE-ACCOUNT-HERE"
 
@@ -37,7 +42,10 @@ def wanted(provider: Provider, poll_seconds: float) -> Wanted | str:
             return (
                 f"{meaning} ({provider.given.get('location', 'no server named')}): only Exchange is spoken to, by EWS"
             )
-    return _Draft(provider, kind, poll_seconds).finished()
+    found = _Draft(provider, kind, poll_seconds).finished()
+    checked = entry(Profile, dict(found.keys) | dict.fromkeys(found.secrets, "env:SECRET"), "profile", 1, "name")
+    faults = [*checked.faults, *relations.of_profile(checked)]
+    return f"as a profile it would be refused: {faults[0].key}: {faults[0].text}" if faults else found
 
 
 class _Draft:
@@ -76,12 +84,12 @@ class _Draft:
 
     def _reach(self) -> None:
         location = self._given.get("location", "")
-        if self._says("autodiscover", "true", "1", "yes") or not location:
+        host, port = _host(location), self._given.get("port", "")
+        if self._says("autodiscover", "true", "1", "yes") or not host:
             self._keys["autodiscover"] = True
-            if not location and "autodiscover" not in self._given:
+            if "autodiscover" not in self._given:
                 self._notes.append(("changed", "the file names no server: it is looked for by Autodiscover"))
             return
-        host, port = _host(location), self._given.get("port", "")
         if port.isdecimal() and port not in _USUAL_PORTS and ":" not in host:
             host += f":{port}"
         url = f"https://{host}/EWS/Exchange.asmx"
@@ -179,6 +187,7 @@ def _host(location: str) -> str:
     """Of a URL, a host or an address; "" where there is none."""
     try:
         parts = urlsplit(location if "//" in location else f"//{location}")
-        return (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
+        host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
     except ValueError:
         return ""
+    return host + port if _HOST.fullmatch(host) else ""

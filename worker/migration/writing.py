@@ -41,7 +41,7 @@ def _head(conversion: Conversion, source: str) -> list[str]:
     ]
     if secrets:
         lines += ["", "Secrets to be put there (or name files, file:/path, in their places):"]
-        lines += [f"  {each.removeprefix('env:')}" for each in secrets]
+        lines += [f"  {each.removeprefix('env:')}" for each in dict.fromkeys(secrets)]
     return [" ".join(line.split("\n")) for line in lines]
 
 
