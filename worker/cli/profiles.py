@@ -17,7 +17,7 @@ from worker.migration.profiles import make
 from worker.profiles import local
 from worker.profiles.directory import Directory
 from worker.profiles.loader import load
-from worker.profiles.model import Mailbox, Profile
+from worker.profiles.model import OF_OAUTH, OF_READING, Mailbox, Profile
 from worker.profiles.warnings import warnings
 from worker.settings import ConfigurationError, Settings
 
@@ -112,8 +112,11 @@ def import_(file: Path, output: Path, *, force: bool) -> None:
 
 
 def _effective(profile: Profile) -> dict[str, Any]:
-    """Every key that has a value. A secret is a reference, and shown as that."""
-    return {key: _plain(value) for key, value in dict(profile).items() if value is not None and value != ""}
+    """Every key that has a value and an effect. A secret is a reference, and shown as that."""
+    idle = () if profile.authentication == "oauth2" else OF_OAUTH
+    if profile.direction == "outgoing":
+        idle = (*idle, *OF_READING)
+    return {key: _plain(value) for key, value in dict(profile).items() if value not in (None, "") and key not in idle}
 
 
 def _plain(value: object) -> object:

@@ -68,6 +68,9 @@ application by using OAuth")."""
 OF_OAUTH: Final = ("tenant_id", "client_id", "client_secret", "certificate", "authority", "scope")
 """Keys that only `authentication = "oauth2"` has a use for."""
 
+OF_READING: Final = ("accept", "start", "poll_seconds", "after")
+"""Keys that only incoming profiles have a use for."""
+
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)

@@ -5,9 +5,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from worker.profiles.directory import Directory
-from worker.profiles.model import Profile
+from worker.profiles.model import OF_READING, Profile
 
-_READING: Final[tuple[str, ...]] = ("accept", "start", "poll_seconds", "after")
 _NOT_YET: Final = ("messages_per_minute", "max_concurrency", "max_message_bytes")
 
 
@@ -32,7 +31,7 @@ def warnings(directory: Directory) -> Iterator[str]:
 
 def _of_profile(profile: Profile) -> Iterator[str]:
     given = profile.model_fields_set
-    idle = [key for key in _READING if key in given and profile.direction == "outgoing"]
+    idle: list[str] = [key for key in OF_READING if key in given and profile.direction == "outgoing"]
     idle += [key for key in _NOT_YET if key in given]
     if idle:
         yield f"{', '.join(idle)}: without effect here"

@@ -100,7 +100,10 @@ async def test_what_is_too_large_for_a_request_is_refused_before_it_is_sent(
     async with lane_on(OK) as (lane, server):
         outcomes = await lane.mailbox.draft([large])
 
-    assert outcomes == [Rejected(create_item.TOO_LARGE)]
+    (rejected,) = outcomes
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason.code == "request-too-large"
+    assert "Set-Mailbox anna@contoso.example -MaxSendSize" in rejected.reason.remedy
     assert server.requests == []
 
 

@@ -38,21 +38,26 @@ class Search:
         self._waiting: deque[Question] = deque()
         self._asked: set[Question] = set()
         self._silent: set[str] = set()
+        self._closed: set[str] = set()
         self._redirects = 0
 
     def questions(self) -> Generator[Question, Reply, Findings]:
-        """Yields what to ask, takes what came of it, and returns what was found. Nothing is asked twice, and no place
-        again that does not answer.
+        """Yields what to ask, takes what came of it, and returns what was found. Nothing is asked twice, no place
+        again that does not answer, and none again with credentials that it has refused: so an account gets locked.
         """
         self._begin(self.address)
         while self._waiting:
             question = self._waiting.popleft()
-            if question in self._asked or question.place in self._silent:
+            unheard = self._silent | self._closed if question.signs_in else self._silent
+            if question in self._asked or question.place in unheard:
                 continue
             self._asked.add(question)
             reading = read(question, (yield question), self._denied)
-            if isinstance(reading, Failure) and reading.result in _SILENT and question.place:
-                self._silent.add(question.place)
+            if isinstance(reading, Failure) and question.place:
+                if reading.result in _SILENT:
+                    self._silent.add(question.place)
+                elif reading.result is Result.DENIED:
+                    self._closed.add(question.place)
             url = self._heed(question, reading)
             if url:
                 return self.findings(url)
@@ -137,7 +142,9 @@ class Search:
             self._begin(address)
 
     def _note(self, question: Question, result: Result, text: str, remedy: str = "") -> None:
-        self._steps.append(Step(question.method, question.url, result, text, remedy))
+        """What servers say may hold anything, and is shown on terminals and written into logs."""
+        printable = "".join(each if each.isprintable() else "\ufffd" for each in text)
+        self._steps.append(Step(question.method, question.url, result, printable, remedy))
 
 
 def _give_location() -> str:

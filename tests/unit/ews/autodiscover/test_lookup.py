@@ -78,7 +78,7 @@ async def test_a_refused_sign_in_is_told_and_tried_no_more_often_than_it_must(tm
         findings = await find(online)
 
     assert findings.telling.result is Result.DENIED
-    assert len(online.credentials_of(SUB)) == 2
+    assert len(online.credentials_of(SUB)) == 1
 
 
 async def test_plain_http_leads_no_credentials_astray(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ class World:
     asked: list[str] = field(default_factory=list)
 
     def search(self, address: str = ANNA, hosts: frozenset[str] = frozenset(), online: str = "") -> Findings:
-        questions = Search(address, Entitled(hosts), online=online).questions()
+        questions = Search(address, Entitled(hosts, online=bool(online)), online=online).questions()
         try:
             question = next(questions)
             while True:
@@ -83,6 +83,24 @@ def test_a_place_that_does_not_answer_is_asked_once() -> None:
         assert world.asked == [at(SUB, "json"), at(OWN, "json"), PLAIN, SRV]
 
 
+def test_credentials_that_a_place_has_refused_are_not_offered_it_again() -> None:
+    world = World({at(OWN, "soap"): answer(401), at(SUB, "soap"): answer(401)}, default=MISSING)
+    findings = world.search()
+
+    assert at(OWN, "pox") not in world.asked
+    assert at(SUB, "pox") not in world.asked
+    assert findings.telling.result is Result.DENIED
+
+
+def test_what_servers_say_cannot_command_a_terminal() -> None:
+    told = answer(404, in_json(ErrorCode="\x1b]0;title\x07", ErrorMessage="\u202eleft"))
+    findings = World({at(SUB, "json"): told, PLAIN: moved("https://other.example/\x1b[2J")}, MISSING).search()
+
+    assert [step for step in findings.steps if not step.text.isprintable()] == []
+    assert any("]0;title" in step.text for step in findings.steps)
+    assert any("[2J" in step.text for step in findings.steps)
+
+
 def test_exchange_online_is_asked_first_and_may_lead_home() -> None:
     online = "outlook.office365.com"
     world = World({at(online, "json"): moved(at(SUB, "json")), at(SUB, "json"): TELLS})
@@ -119,7 +137,6 @@ def test_no_way_leads_from_https_to_http() -> None:
     ("target", "hosts"),
     [
         ("mail.contoso.example", frozenset[str]()),
-        ("autodiscover-s.outlook.com", frozenset[str]()),
         ("mail.hoster.example", frozenset({"mail.hoster.example"})),
     ],
 )
@@ -139,6 +156,7 @@ def test_hosts_entitled_by_name_may_be_named_by_anybody(way: str, target: str, h
     "target",
     [
         "evil.example",
+        "autodiscover-s.outlook.com",  # Microsoft's: for an application that signs in there, not for a password
         "contoso.example.evil.example",
         "evilcontoso.example",
         "outlook.office365.com.evil.example",
