@@ -26,6 +26,7 @@ class Bug:
 
 # Texts that stand in several places of the tree are named here, with enough around them to be found once.
 RULES, PIPELINE, SETTLE = "worker/outbound/rules.py", "worker/outbound/pipeline.py", "worker/outbound/settle.py"
+BOOK = "worker/profiles/book.py"
 LOOK, SCAN = "worker/ews/look.py", "worker/ews/scan.py"
 POLL, POLLER, CURSOR = "worker/inbound/poll.py", "worker/inbound/poller.py", "worker/inbound/cursor.py"
 
@@ -44,8 +45,19 @@ BUGS = (
         "the look comes before the draft instead of after it",
         SIMULATION,
         (
-            (PIPELINE, "if entry.verdict or delivery.redelivered", "if True or delivery.redelivered"),
+            (PIPELINE, "if entry.verdict or entry.unlooked", "if True or entry.unlooked"),
             (RULES, _LEFT, "    if entry.doubt and sight.live:\n        return Send(sight.live[-1])\n" + _LEFT),
+        ),
+    ),
+    Bug(
+        "where mail was before profiles changed is forgotten",
+        SIMULATION,
+        (
+            (
+                BOOK,
+                "return Way(route, (*others.values(), route.working), closes_at)",
+                "return Way(route, (route.working,))",
+            ),
         ),
     ),
     Bug(
@@ -100,10 +112,10 @@ BUGS = (
         (
             (
                 RULES,
-                "    if entry.verdict:\n        return LookFor()\n",
+                "    if entry.verdict or entry.leaving:\n        return LookFor()\n",
                 "    if entry.verdict:\n        return Done(Rejected(entry.verdict))\n",
             ),
-            (PIPELINE, "if entry.verdict or delivery.redelivered", "if False and delivery.redelivered"),
+            (PIPELINE, "if entry.verdict or entry.unlooked", "if False and entry.unlooked"),
         ),
     ),
     Bug(

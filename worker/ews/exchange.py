@@ -15,7 +15,7 @@ from worker.ews.answer import UNREADABLE, ResponseMessage, read, trail_of
 from worker.ews.auth import Greeting, NeedsToken, SignIn, sign_in
 from worker.ews.autodiscover.locator import Locator
 from worker.ews.autodiscover.lookup import Lookup
-from worker.ews.autodiscover.steps import Findings
+from worker.ews.autodiscover.steps import Findings, Result
 from worker.ews.codes import BUSY, Disposition, Verdict, judged, verdict_on
 from worker.ews.endpoint import Endpoint, NtlmSignIn, OAuthSignIn
 from worker.ews.moved import may_have_moved
@@ -277,7 +277,8 @@ def _unanswered(answer: NoAnswer, trail: Trail, *, greeting: bool) -> Trouble:
 def _unlocated(findings: Findings, trail: Trail) -> Trouble:
     step = findings.telling
     remedy = f"{step.remedy} {remedies.AUTODISCOVER}".lstrip()
-    verdict = judged(Disposition.PAUSE, Scope.MAILBOX, remedy)
+    denied = step.result is Result.DENIED  # the account: to go on with each of its mailboxes could lock it
+    verdict = judged(Disposition.PAUSE, Scope.PROFILE if denied else Scope.MAILBOX, remedy, about_account=denied)
     return trail.trouble("autodiscover-failed", verdict, f"{findings.address}: {step.url}: {step.text}")
 
 

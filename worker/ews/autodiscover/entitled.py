@@ -32,14 +32,16 @@ _LONGEST: Final = 240
 
 @dataclass(frozen=True, slots=True)
 class Entitled:
-    """`hosts`: besides Microsoft's, in lower case."""
+    """`hosts`: by name, in lower case; `online`: Microsoft's own besides, for an account that signs in to these."""
 
     hosts: frozenset[str] = frozenset()
+    online: bool = False
 
     def covers(self, host: str, domain: str) -> bool:
         """Whether a host may be asked, with credentials, about an address of this domain."""
         host = host.rstrip(".")
-        return host == domain or host.endswith("." + domain) or host in EXCHANGE_ONLINE or host in self.hosts
+        own = host == domain or host.endswith("." + domain)
+        return own or host in self.hosts or (self.online and host in EXCHANGE_ONLINE)
 
 
 def domain_of(address: str) -> str:

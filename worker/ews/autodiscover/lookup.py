@@ -59,7 +59,7 @@ class Lookup:
         An application's token is meant for the host its scope names: that is where it is reached, and asked first.
         """
         online = urlsplit(account.scope).hostname or "" if isinstance(account, OAuthSignIn) else ""
-        entitled = Entitled(self._hosts | {online} if online else self._hosts)
+        entitled = Entitled(self._hosts | {online} if online else self._hosts, online=bool(online))
         search = Search(address, entitled, online=online, denied=_denied(account))
         questions = search.questions()
         try:
