@@ -17,7 +17,7 @@ from worker.profiles.directory import Directory
 from worker.profiles.loader import load
 from worker.profiles.model import OF_OAUTH, OF_READING, Mailbox, Profile
 from worker.profiles.warnings import warnings
-from worker.settings import Settings
+from worker.settings import ConfigurationError, Settings
 
 
 @click.group("profiles")
@@ -42,11 +42,17 @@ def validate(settings: Settings, file: Path | None, *, as_json: bool) -> None:
     Secrets and files it refers to are looked for on this machine. What merely has no effect is a warning.
     """
     path = file or settings.profiles
-    directory = load(file) if file else given_profiles(settings)
+    try:
+        directory = load(file) if file else given_profiles(settings)
+    except ConfigurationError as error:
+        if not as_json:
+            raise
+        click.echo(json.dumps({"faults": error.faults, "warnings": []}, indent=2))
+        raise click.exceptions.Exit(2) from None
     told = [*warnings(directory), *local.warnings(tuple(directory.profiles.values()))]
     counts = {"profiles": len(directory.profiles), "mailboxes": len(directory.mailboxes)}
     if as_json:
-        click.echo(json.dumps({**counts, "warnings": told}, indent=2))
+        click.echo(json.dumps({**counts, "faults": [], "warnings": told}, indent=2))
         return
     for warning in told:
         click.echo(f"warning: {path}: {warning}", err=True)
