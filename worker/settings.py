@@ -4,10 +4,11 @@ of the commands that use it (`worker/cli/options.py` makes the flags from here, 
 
 import os
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -21,6 +22,8 @@ from pydantic import (
 from pydantic_core import core_schema
 
 ENVIRONMENT_PREFIX = "MAILROUTER_"
+
+_MOST_SECRET = 2**20
 
 
 class ConfigurationError(Exception):
@@ -41,7 +44,7 @@ class SecretReference:
     def parse(cls, text: str) -> "SecretReference":
         """Raises ValueError for anything that is not a reference; the message never repeats the text."""
         kind, _, where = text.partition(":")
-        if kind not in ("env", "file") or not where:
+        if kind not in ("env", "file") or not where or not text.isprintable():
             raise ValueError("must be a reference, env:NAME or file:/path; a literal secret is refused")
         return cls(text)
 
@@ -49,7 +52,7 @@ class SecretReference:
         """The secret, without the line end a file has. Raises ConfigurationError when it is not there."""
         kind, _, where = self.reference.partition(":")
         try:
-            secret = os.environ[where] if kind == "env" else Path(where).read_text(encoding="utf-8").rstrip("\r\n")
+            secret = os.environ[where] if kind == "env" else _read_secret(Path(where))
         except KeyError:
             raise ConfigurationError(f"{self.reference}: the environment variable {where} is not set") from None
         except (OSError, UnicodeDecodeError) as error:
@@ -62,8 +65,19 @@ class SecretReference:
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:  # noqa: ANN401 - pydantic's signature
         return core_schema.no_info_plain_validator_function(
-            lambda value: value if isinstance(value, cls) else cls.parse(str(value))
+            lambda value: value if isinstance(value, cls) else cls.parse(value if isinstance(value, str) else "")
         )
+
+
+def _read_secret(path: Path) -> str:
+    """Without the line end a file has. Only of a plain file, and of bounded size: others may never end."""
+    if path.exists() and not path.is_file():
+        raise OSError(0, "it is no plain file")
+    with path.open(encoding="utf-8") as file:
+        secret = file.read(_MOST_SECRET + 1)
+    if len(secret) > _MOST_SECRET:
+        raise OSError(0, "it is too large for a secret")
+    return secret.rstrip("\r\n")
 
 
 def _listed(value: object) -> object:
@@ -75,7 +89,10 @@ def _listed(value: object) -> object:
 
 def _networks(value: object) -> object:
     listed = _listed(value)
-    return tuple(map(ip_network, listed)) if isinstance(listed, tuple) else listed
+    try:
+        return tuple(map(ip_network, listed)) if isinstance(listed, tuple) else listed
+    except ValueError:
+        raise ValueError("must be networks such as 10.1.0.0/16, with no bits set behind the prefix") from None
 
 
 HostName = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[A-Za-z0-9_.-]+$")]
@@ -88,7 +105,7 @@ def _place(text: str) -> tuple[str, int]:
     host, _, port = text.strip().rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not _PLACE.fullmatch(host) or not port.isdecimal() or not 0 < int(port) < 2**16:
-        raise ValueError(f"{text!r} is not HOST:PORT")
+        raise ValueError("must be HOST:PORT=ADDRESS:PORT, several with commas between")
     return host.casefold(), int(port)
 
 
@@ -282,13 +299,30 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise ConfigurationError(
                 *(
-                    f"{cls.variable(field)}: {_spoken(fault['msg'])}. Meaning: {cls.model_fields[field].description}"
-                    for fault in error.errors(include_input=False)
-                    for field in [str(fault["loc"][0])]
+                    f"{cls.variable(field)}: {told}. Meaning: {cls.model_fields[field].description}"
+                    for field, told in {
+                        str(fault["loc"][0]): _spoken(fault["type"], fault.get("ctx", {}))
+                        for fault in error.errors(include_url=False, include_input=False)
+                    }.items()
                 )
             ) from None
 
 
-def _spoken(message: str) -> str:
-    """Pydantic's sentence; of a pattern, which is not for people, only that the text does not fit."""
-    return "is not of the right form" if "pattern" in message else message.removeprefix("Value error, ")
+_SENTENCES: Final[dict[str, Callable[[Mapping[str, Any]], str]]] = {
+    "int_parsing": lambda _: "must be a whole number",
+    "int_from_float": lambda _: "must be a whole number",
+    "float_parsing": lambda _: "must be a number",
+    "greater_than": lambda context: f"must be more than {context['gt']:.10g}",
+    "greater_than_equal": lambda context: f"must be at least {context['ge']:.10g}",
+    "less_than_equal": lambda context: f"must be at most {context['le']:.10g}",
+    "literal_error": lambda context: "must be " + context["expected"].replace("'", ""),
+    "string_too_short": lambda _: "is empty",
+    "string_too_long": lambda context: f"is longer than {context['max_length']} characters",
+    "value_error": lambda context: str(context["error"]),
+}
+"""By pydantic's type of error. None repeats the value: it might hold a password."""
+
+
+def _spoken(kind: str, context: Mapping[str, Any]) -> str:
+    sentence = _SENTENCES.get(kind)
+    return sentence(context) if sentence else "is not of the right form"

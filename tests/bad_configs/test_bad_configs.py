@@ -15,7 +15,9 @@ from worker.settings import ConfigurationError
 
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/profiles.toml"))
 SETTINGS = [case for case in CASES if case.name.startswith("setting-")]
-AS_PROCESSES = [case for case in CASES if case.name in ("all-of-it", "not-toml", "literal-secret", "setting-several")]
+AS_PROCESSES = [
+    case for case in CASES if case.name in ("faults-hide-none", "number-too-long", "literal-secret", "setting-several")
+]
 
 
 def environment(case: Path) -> dict[str, str]:
@@ -56,4 +58,4 @@ def test_refused_by_the_worker_in_lines_and_with_status_2(case: Path) -> None:
 
 
 def test_there_are_cases() -> None:
-    assert len(CASES) >= 90
+    assert len(CASES) >= 120

@@ -41,7 +41,7 @@ REFUSED: Final = {
         "bad.toml: [[profile]] 1 (P): direction: ",
         "bad.toml: [[profile]] 1 (P): password: must be a reference",
     ],
-    "FLEET_PASSWORD=": ["good.toml: [[profile]] (Sandbox): password: env:FLEET_PASSWORD: the secret is empty"],
+    "FLEET_PASSWORD=": ["good.toml: [[profile]] 1 (Sandbox): password: env:FLEET_PASSWORD: the secret is empty"],
 }
 """What is set in place of what would do, and how the lines begin that are said about it."""
 

@@ -6,14 +6,12 @@ from typing import Any
 
 import click
 
-from worker.cli import publish
+from worker.cli import import_profiles, publish
 from worker.cli.given import given_profiles
 from worker.cli.options import with_settings
 from worker.cli.output import show_rows
 from worker.mail.address import same_mailbox
 from worker.mail.outcome import Reason
-from worker.migration.email_agent import read
-from worker.migration.profiles import make
 from worker.profiles import local
 from worker.profiles.directory import Directory
 from worker.profiles.loader import load
@@ -28,6 +26,7 @@ def command() -> None:
 
 
 command.add_command(publish.command)
+command.add_command(import_profiles.command)
 
 _file = click.argument("file", required=False, type=click.Path(path_type=Path))
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -43,11 +42,17 @@ def validate(settings: Settings, file: Path | None, *, as_json: bool) -> None:
     Secrets and files it refers to are looked for on this machine. What merely has no effect is a warning.
     """
     path = file or settings.profiles
-    directory = load(file) if file else given_profiles(settings)
+    try:
+        directory = load(file) if file else given_profiles(settings)
+    except ConfigurationError as error:
+        if not as_json:
+            raise
+        click.echo(json.dumps({"faults": error.faults, "warnings": []}, indent=2))
+        raise click.exceptions.Exit(2) from None
     told = [*warnings(directory), *local.warnings(tuple(directory.profiles.values()))]
     counts = {"profiles": len(directory.profiles), "mailboxes": len(directory.mailboxes)}
     if as_json:
-        click.echo(json.dumps({**counts, "warnings": told}, indent=2))
+        click.echo(json.dumps({**counts, "faults": [], "warnings": told}, indent=2))
         return
     for warning in told:
         click.echo(f"warning: {path}: {warning}", err=True)
@@ -85,30 +90,6 @@ def show(settings: Settings, file: Path | None, mailbox: str | None, *, as_json:
     show_rows(
         ("Mailbox", "Entry", "Kind", "Sends", "Reads"), [tuple(str(each) for each in row.values()) for row in rows]
     )
-
-
-@command.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), default=Path("profiles.toml"), show_default=True)
-@click.option("--force", is_flag=True, help="Write over a file that is there.")
-def import_(file: Path, output: Path, *, force: bool) -> None:
-    """Make a profiles file of the Email Router's Microsoft.Crm.Tools.EmailAgent.xml, and say what is still to be done.
-
-    Passwords are not carried over: each becomes a reference to an environment variable that is to be set.
-    """
-    made = make(read(file))
-    try:
-        with output.open("w" if force else "x", encoding="utf-8") as written:
-            written.write(made.text)
-    except FileExistsError:
-        raise ConfigurationError(f"--output {output}: is there already; --force writes over it") from None
-    except OSError as error:
-        raise ConfigurationError(f"--output {output}: cannot be written: {error.strerror}") from None
-    for note in made.notes:
-        click.echo(f"note: {note}", err=True)
-    for secret in made.secrets:
-        click.echo(f"to be set: {secret}")
-    click.echo(f"{output} is written; next: mailrouter profiles validate {output}")
 
 
 def _effective(profile: Profile) -> dict[str, Any]:

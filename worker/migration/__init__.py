@@ -1,1 +1,1 @@
-"""Coming from Microsoft's Email Router: its configuration, read and written anew as profiles."""
+"""From the configuration of Microsoft's Email Router to ours."""

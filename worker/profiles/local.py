@@ -5,69 +5,102 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from worker.profiles.model import Mailbox, Profile
+from worker.profiles.table import Entry, Fault, known, shown
 from worker.settings import ConfigurationError, SecretReference
 
-SOON: Final = timedelta(days=30)
-"""Certificates that expire within this time are warned of."""
+EXPIRES_SOON: Final = timedelta(days=30)
+
+MOST_CA_BYTES: Final = 16 * 2**20
+"""A bundle of all public CAs has a quarter of a megabyte."""
 
 
-def faults(profiles: Sequence[Profile], mailboxes: Sequence[Mailbox]) -> Iterator[str]:
-    for profile in profiles:
-        place = f"[[profile]] ({profile.name})"
-        yield from _secret(place, "password", profile.password)
-        yield from _secret(place, "client_secret", profile.client_secret)
-        yield from _certificate(place, profile.certificate)
-        if profile.ca_file and (fault := _ca(profile)):
-            yield f"{place}: ca_file: {profile.ca_file} {fault}"
-    for mailbox in mailboxes:
-        yield from _secret(f"[[mailbox]] ({mailbox.address})", "password", mailbox.password)
+def of_profile(entry: Entry[Profile]) -> Iterator[Fault]:
+    yield from of_mailbox(entry)
+    yield from _authorities(entry)
+    held = entry.table.certificate
+    if held is not None and entry.knows("certificate"):
+        try:
+            _own_certificate(held)
+        except ValueError as error:
+            yield Fault("certificate", f"{held.reference}: {error}")
+        except ConfigurationError:
+            return  # told with the secrets
+
+
+def of_mailbox(entry: Entry[Profile] | Entry[Mailbox]) -> Iterator[Fault]:
+    """Its secrets, that is."""
+    for key in ("password", "client_secret", "certificate"):
+        held = getattr(entry.table, key, None)
+        if entry.knows(key) and isinstance(held, SecretReference):
+            try:
+                held.resolve()
+            except ConfigurationError as error:
+                yield Fault(key, str(error))
 
 
 def warnings(profiles: Sequence[Profile]) -> Iterator[str]:
-    for profile in profiles:
-        if profile.certificate is None:
-            continue
-        ends = x509.load_pem_x509_certificate(profile.certificate.resolve().encode()).not_valid_after_utc
-        place = f"[[profile]] ({profile.name}): certificate"
-        if ends <= datetime.now(UTC):
-            yield f"{place}: has expired on {ends:%Y-%m-%d}: renew it, and upload it to the application in Entra"
-        elif ends - datetime.now(UTC) < SOON:
-            yield f"{place}: expires on {ends:%Y-%m-%d}"
+    """That a certificate expires is no fault: the file is what it was, and what needs no certificate goes on."""
+    for number, profile in enumerate(profiles, 1):
+        if profile.certificate is not None:
+            try:
+                told = list(_validity(_own_certificate(profile.certificate), datetime.now(UTC)))
+            except (ValueError, ConfigurationError):
+                told = ["cannot be read any more: sign-in fails when a new token is needed"]
+            reference = profile.certificate.reference
+            yield from known(profile, number).told(Fault("certificate", f"{reference}: {each}") for each in told)
 
 
-def _secret(place: str, key: str, secret: SecretReference | None) -> Iterator[str]:
-    try:
-        _ = secret and secret.resolve()
-    except ConfigurationError as error:
-        yield f"{place}: {key}: {error}"
-
-
-def _certificate(place: str, reference: SecretReference | None) -> Iterator[str]:
-    """Private key and certificate in one."""
-    if reference is None:
-        return
-    where = f"{place}: certificate: {reference.reference}"
-    try:
-        pem = reference.resolve().encode()
-    except ConfigurationError as error:
-        yield f"{place}: certificate: {error}"
+def _authorities(entry: Entry[Profile]) -> Iterator[Fault]:
+    path = entry.table.ca_file
+    if path is None or not entry.knows("ca_file"):
         return
     try:
-        x509.load_pem_x509_certificate(pem)
-        load_pem_private_key(pem, None)
-    except (ValueError, TypeError):
-        yield f"{where} does not hold a certificate and its private key, unencrypted, in PEM form"
+        if not path.is_file():
+            yield Fault("ca_file", f"{shown(path)} is not a readable file")
+            return
+        with path.open("rb") as file:
+            found = x509.load_pem_x509_certificates(file.read(MOST_CA_BYTES))
+    except OSError as error:
+        yield Fault("ca_file", f"{shown(path)} is not a readable file: {error.strerror}")
+    except ValueError:
+        yield Fault("ca_file", f"{shown(path)} holds no certificates in PEM: -----BEGIN CERTIFICATE-----")
+    else:
+        assert found
 
 
-def _ca(profile: Profile) -> str:
-    assert profile.ca_file is not None
-    if not profile.ca_file.is_file():
-        return "is not a readable file"
+def _validity(own: x509.Certificate, now: datetime) -> Iterator[str]:
+    begins, ends = own.not_valid_before_utc, own.not_valid_after_utc
+    if ends <= now:
+        yield f"has expired on {ends:%Y-%m-%d}: sign-in fails"
+    elif begins > now:
+        yield f"is valid only from {begins:%Y-%m-%d %H:%M}Z on: sign-in fails until then"
+    elif ends <= now + EXPIRES_SOON:
+        yield f"expires on {ends:%Y-%m-%d}: renew it"
+
+
+def _own_certificate(held: SecretReference) -> x509.Certificate:
+    """That of the private key beside it. Raises ConfigurationError where the secret is not there, ValueError where it
+    is not both, in words that never repeat what is there.
+    """
+    pem = held.resolve().encode()
+    if b"-----BEGIN" not in pem:
+        raise ValueError("is not PEM; it is to hold a private key and its certificate")
     try:
-        x509.load_pem_x509_certificates(profile.ca_file.read_bytes())
-    except (OSError, ValueError):
-        return "holds no certificates in PEM form"
-    return ""
+        key = load_pem_private_key(pem, None)
+    except TypeError:
+        raise ValueError("its private key is encrypted: store it without a passphrase") from None
+    except ValueError:
+        raise ValueError("holds no private key in PEM: -----BEGIN PRIVATE KEY-----") from None
+    try:
+        found = x509.load_pem_x509_certificates(pem)
+    except ValueError:
+        raise ValueError("holds no certificate in PEM: -----BEGIN CERTIFICATE-----") from None
+    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    wanted = key.public_key().public_bytes(*form)
+    for each in found:
+        if each.public_key().public_bytes(*form) == wanted:
+            return each
+    raise ValueError("none of its certificates is that of its private key")

@@ -1,5 +1,5 @@
-"""profiles.toml as data: one model per table, every key checked by itself, nothing looked up. What keys must be to each
-other stands in `relations.py`.
+"""profiles.toml as data: one model per table, each key checked by itself. What keys and tables have to do with each
+other is in `worker/profiles/relations.py`.
 """
 
 import ipaddress
@@ -9,43 +9,35 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from worker.profiles.mailbox_address import covering
 from worker.settings import SecretReference
 
-Name = Annotated[str, Field(min_length=1, max_length=100)]
-Count = Annotated[int, Strict(), Field(ge=1)]
-Flag = Annotated[bool, Strict()]
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def _moment(value: object) -> object:
-    """`now`, `all`, or a moment that everybody understands alike."""
-    if value in ("now", "all"):
-        return value
-    try:
-        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise ValueError('must be "now", "all" or a time with its offset, such as 2026-11-01T00:00:00Z')
-    return moment
+def _line(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError(r"must not hold control characters or line breaks; a backslash is written \\")
+    if not text.strip():
+        raise ValueError("is empty")
+    return text
 
 
-def _after(value: object) -> object:
-    if value in ("leave", "mark-read", "delete") or (isinstance(value, str) and _FOLDER.fullmatch(value)):
-        return value
-    raise ValueError('must be "leave", "mark-read", "delete" or "move:" and the name of a folder')
+def _movable(after: str) -> str:
+    folder = after.removeprefix("move:")
+    if after not in ("leave", "mark-read", "delete") and folder == after:
+        raise ValueError('must be "leave", "mark-read", "delete" or "move:" with the name of a folder')
+    if folder != folder.strip() or not folder:
+        raise ValueError('needs the name of a folder behind "move:", without blanks around it: "move:Done"')
+    return after
 
 
-def _address(value: object) -> object:
-    if isinstance(value, str) and len(value) <= _LONGEST_ADDRESS and _ADDRESS.fullmatch(value):
-        return value
-    raise ValueError('must be a mail address, such as "anna@contoso.example", or "*@contoso.example" for a domain')
-
-
-_FOLDER: Final = re.compile(r"move:[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*")
-_ADDRESS: Final = re.compile(r"(\*|[^@\s*\x00-\x1f]+)@[^@\s*\x00-\x1f.]+(\.[^@\s*\x00-\x1f.]+)*")
-_LONGEST_ADDRESS: Final = 320
+Line = Annotated[str, Field(max_length=1000), AfterValidator(_line)]
+Name = Annotated[str, Field(max_length=100), AfterValidator(_line)]
+Account = Annotated[str, Field(max_length=320), AfterValidator(_line)]
+Count = Annotated[int, Field(ge=1, le=2**31)]
 
 PRESETS: Final[dict[str, dict[str, str]]] = {
     "exchange-online": {
@@ -73,7 +65,7 @@ OF_READING: Final = ("accept", "start", "poll_seconds", "after")
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Profile(_Table):
@@ -84,10 +76,10 @@ class Profile(_Table):
     server: Literal["exchange-online", "exchange"]
     protocol: Literal["ews"] = "ews"
     location: str = ""
-    autodiscover: Flag = False
+    autodiscover: bool = False
     authentication: Literal["oauth2", "clear-text", "ntlm"]
     credentials: Literal["other-specified", "user-specified"] = "other-specified"
-    username: Name | None = None
+    username: Account | None = None
     password: SecretReference | None = None
     user_type: Literal["user", "administrator"] = "administrator"
     access: Literal["delegate", "send-as", "impersonation"] = "impersonation"
@@ -96,22 +88,22 @@ class Profile(_Table):
     client_secret: SecretReference | None = None
     certificate: SecretReference | None = None
     authority: str = AUTHORITY
-    scope: Name = SCOPE
-    ca_file: Path | None = None
+    scope: Line = SCOPE
+    ca_file: Annotated[Path, Field(strict=False)] | None = None
     messages_per_minute: Count | None = None
     max_concurrency: Count | None = None
     max_message_bytes: Count | None = None
     accept: Literal["all", "replies", "none"] = "all"
-    start: Annotated[Literal["now", "all"] | datetime, BeforeValidator(_moment)] = "now"
+    start: Literal["now", "all"] | datetime = "now"
     poll_seconds: Annotated[float, Field(ge=1, le=86400)] = 10
-    after: Annotated[str, BeforeValidator(_after)] = "leave"
+    after: Annotated[Line, AfterValidator(_movable)] = "leave"
 
     @model_validator(mode="before")
     @classmethod
     def _preset(cls, given: Any) -> Any:  # noqa: ANN401 - pydantic's signature
         if not isinstance(given, dict):
             return given
-        preset = PRESETS.get(str(given.get("server")), {})
+        preset = PRESETS.get(str(given.get("server")), PRESETS["exchange"])
         found = {key: value for key, value in preset.items() if key != "location" or not given.get("autodiscover")}
         return {**found, **given}
 
@@ -124,6 +116,15 @@ class Profile(_Table):
     @classmethod
     def _secure_authority(cls, authority: str) -> str:
         return _secure(authority, f"the sign-in service, such as {AUTHORITY}")
+
+    @field_validator("start", mode="plain")
+    @classmethod
+    def _moment(cls, start: object) -> object:
+        if isinstance(start, datetime) and start.tzinfo is None:
+            raise ValueError("needs an offset from UTC behind the time: Z for UTC itself, or one like +01:00")
+        if isinstance(start, datetime) or start in ("now", "all"):
+            return start
+        raise ValueError('must be "now", "all" or a time with its offset, without quotes: 2026-11-01T00:00:00Z')
 
     @property
     def impersonates(self) -> bool:
@@ -145,23 +146,25 @@ class Profile(_Table):
 class Mailbox(_Table):
     """A user, queue or forward mailbox, or with `*@domain` all that have no entry of their own."""
 
-    address: Annotated[str, BeforeValidator(_address)]
+    address: Annotated[str, AfterValidator(covering)]
     kind: Literal["user", "queue", "forward"] = "user"
     outgoing: Name | None = None
     incoming: Name | None = None
-    allow_send_on_behalf: Flag = True
-    allow_credentials: Flag = True
-    username: Name | None = None
+    allow_send_on_behalf: bool = True
+    allow_credentials: bool = True
+    username: Account | None = None
     password: SecretReference | None = None
 
 
 def _secure(url: str, what: str) -> str:
     """The URL, if a secret may be sent there as it is. Raises ValueError."""
+    if re.search(r"\s", url) or _CONTROL.search(url):
+        raise ValueError("must not hold blanks or control characters")
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise ValueError("is not a URL") from None
+        raise ValueError(f"must be the URL of {what}") from None
     if parts.scheme not in ("https", "http") or not host:
         raise ValueError(f"must be the URL of {what}")
     if parts.username or parts.password:

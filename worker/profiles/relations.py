@@ -1,74 +1,163 @@
-"""What the keys of one profile must be to each other, said of the table as it was written: so that all of it is told at
-once, also where a single key is wrong besides.
+"""What keys must be to each other, in a profile, and in a mailbox entry and its profiles: what surely does not work, or
+is surely a slip. What merely has no effect is a warning (`worker/profiles/warnings.py`).
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Final
 
-from worker.profiles.model import OF_OAUTH, PRESETS, Profile
+from worker.profiles.mailbox_address import WHOLE_DOMAIN
+from worker.profiles.model import OF_OAUTH, Mailbox, Profile
+from worker.profiles.rule import (
+    ACCOUNT,
+    SENDER,
+    Rule,
+    both,
+    by_password,
+    exchange_online,
+    given,
+    incoming,
+    missing,
+    no_oauth,
+    oauth,
+    own_credentials,
+)
+from worker.profiles.table import Entry, Fault, shown, suggestion
 
-
-def faults(table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """(key, what is wrong) of a `[[profile]]` table."""
-    given = _completed(table)
-    yield from _location(given)
-    if given["authentication"] == "oauth2":
-        yield from _oauth(given)
-    elif given["authentication"] in ("clear-text", "ntlm"):
-        yield from _password(given, table)
-    account_sends = given["direction"] == "outgoing" and given["access"] in ("send-as", "delegate")
-    of_profile = given["credentials"] == "other-specified" and given["user_type"] == "administrator"
-    if account_sends and of_profile and "@" not in str(given["username"] or ""):
-        yield (
-            "username",
-            f'must be the account\'s mail address: with access = "{given["access"]}" its mailbox sends',
+FAULTS: Final = (
+    Rule(
+        "location",
+        ("autodiscover",),
+        lambda profile: profile.autodiscover and bool(profile.location),
+        "is not asked for with autodiscover = true: give one of the two",
+    ),
+    Rule(
+        "location",
+        ("autodiscover",),
+        lambda profile: not profile.autodiscover and not profile.location,
+        "is missing: the URL of EWS, or autodiscover = true",
+    ),
+    Rule(
+        "authentication",
+        ("location", "autodiscover", "server"),
+        both(exchange_online, no_oauth),
+        'must be "oauth2": Exchange Online takes nothing else',
+    ),
+    Rule(
+        "credentials",
+        ("authentication",),
+        both(oauth, lambda profile: profile.credentials == "user-specified"),
+        '"user-specified" has no use with oauth2, where an application signs in: use "other-specified", or '
+        'authentication = "clear-text" or "ntlm"',
+    ),
+    Rule(
+        "user_type",
+        ("authentication",),
+        both(oauth, lambda profile: profile.user_type == "user"),
+        'with oauth2 an application signs in, and acts for others: use "administrator"',
+    ),
+    Rule(
+        "user_type",
+        ACCOUNT,
+        both(own_credentials, given("user_type"), lambda profile: profile.user_type == "administrator"),
+        '"administrator" needs credentials = "other-specified"',
+    ),
+    Rule(
+        "access",
+        ("authentication", "direction"),
+        both(oauth, incoming, lambda profile: profile.access != "impersonation"),
+        'with oauth2 mailboxes are read by "impersonation"',
+    ),
+    *(
+        Rule(
+            key,
+            ("authentication",),
+            both(oauth, missing(key)),
+            'is missing: authentication = "oauth2" needs it',
         )
-
-
-def _completed(table: Mapping[str, Any]) -> dict[str, Any]:
-    """With what the server and the defaults fill in."""
-    defaults = {key: field.default for key, field in Profile.model_fields.items()}
-    preset = PRESETS.get(str(table.get("server")), {})
-    if table.get("autodiscover") is True:
-        preset = {key: value for key, value in preset.items() if key != "location"}
-    return {**defaults, **preset, **table}
-
-
-def _location(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if given["autodiscover"] is True and given["location"]:
-        yield "location", "is not asked for with autodiscover = true: give one of the two"
-    if given["autodiscover"] is False and not given["location"]:
-        yield "location", "is missing: the URL of EWS, or autodiscover = true"
-
-
-def _oauth(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if given["credentials"] == "user-specified":
-        yield (
-            "credentials",
-            '"user-specified" has no use with oauth2, where an application signs in: use "other-specified"',
+        for key in ("tenant_id", "client_id")
+    ),
+    Rule(
+        "client_secret",
+        ("authentication", "certificate"),
+        both(oauth, missing("client_secret"), missing("certificate")),
+        'is missing: authentication = "oauth2" needs it, or certificate',
+    ),
+    Rule(
+        "client_secret",
+        ("authentication", "certificate"),
+        both(oauth, given("client_secret"), given("certificate")),
+        "is given, and certificate too: one of them is to be used",
+    ),
+    Rule(
+        "password",
+        ("authentication",),
+        both(oauth, given("password")),
+        "has no use with oauth2; client_secret or certificate stand in its place",
+    ),
+    *(
+        Rule(
+            key,
+            ("authentication",),
+            both(no_oauth, given(key)),
+            'has a use only with authentication = "oauth2"',
         )
-    if given["user_type"] == "user":
-        yield "user_type", 'with oauth2 an application signs in, and acts for others: use "administrator"'
-    if given["direction"] == "incoming" and given["access"] != "impersonation":
-        yield "access", 'with oauth2 mailboxes are read by "impersonation"'
-    for key in ("tenant_id", "client_id"):
-        if given[key] is None:
-            yield key, 'is missing: authentication = "oauth2" needs it'
-    if given["client_secret"] is None and given["certificate"] is None:
-        yield "client_secret", 'is missing: authentication = "oauth2" needs it, or certificate'
-    if given["client_secret"] is not None and given["certificate"] is not None:
-        yield "client_secret", "is one too many beside certificate: give one of the two"
-    if given["password"] is not None:
-        yield "password", "has no use with oauth2; client_secret or certificate stand in its place"
+        for key in OF_OAUTH
+    ),
+    *(
+        Rule(
+            key,
+            ACCOUNT,
+            both(by_password, missing(key)),
+            'is missing: credentials = "other-specified" needs it',
+        )
+        for key in ("username", "password")
+    ),
+    Rule(
+        "username",
+        SENDER,
+        both(oauth, missing("username"), lambda profile: profile.sends_from_account),
+        'is missing: with access = "send-as" or "delegate" it is the mail address of the mailbox that sends',
+    ),
+    Rule(
+        "username",
+        SENDER,
+        lambda profile: profile.sends_from_account and "@" not in (profile.username or "@"),
+        'must be the account\'s mail address: with access = "send-as" or "delegate" its mailbox sends',
+    ),
+)
 
 
-def _password(given: Mapping[str, Any], table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for key in OF_OAUTH:
-        if key in table:
-            yield key, 'has a use only with authentication = "oauth2"'
-    if given["credentials"] == "other-specified":
-        for key in ("username", "password"):
-            if given[key] is None:
-                yield key, 'is missing: credentials = "other-specified" needs it'
-    elif table.get("user_type") == "administrator":
-        yield "user_type", '"administrator" needs credentials = "other-specified"'
+def of_profile(entry: Entry[Profile]) -> Iterator[Fault]:
+    return (fault for rule in FAULTS for fault in rule.judge(entry))
+
+
+def of_mailbox(entry: Entry[Mailbox], profiles: Mapping[str, Entry[Profile]]) -> Iterator[Fault]:
+    """`profiles` by their names."""
+    mailbox, used = entry.table, list[Entry[Profile]]()
+    for key, name in (("outgoing", mailbox.outgoing), ("incoming", mailbox.incoming)):
+        profile = profiles.get(name) if name is not None else None
+        if profile is not None:
+            used.append(profile)
+            yield from _use(entry, key, profile)
+        elif name is not None:
+            yield Fault(key, f"no profile is named '{shown(name)}'{suggestion(name, profiles)}")
+    yield from _own(entry, used)
+    if entry.knows("kind", "incoming") and mailbox.kind == "forward" and mailbox.incoming is None:
+        yield Fault("incoming", 'is missing: kind = "forward" is about mail that comes in')
+
+
+def _use(entry: Entry[Mailbox], key: str, profile: Entry[Profile]) -> Iterator[Fault]:
+    if profile.knows("direction") and profile.table.direction != key:
+        yield Fault(key, f"'{shown(profile.table.name)}' is an {profile.table.direction} profile")
+    elif key == "incoming" and entry.knows("address") and entry.table.address.startswith(WHOLE_DOMAIN):
+        yield Fault(key, "a whole domain cannot be read: enter its mailboxes one by one")
+
+
+def _own(entry: Entry[Mailbox], profiles: list[Entry[Profile]]) -> Iterator[Fault]:
+    for profile in profiles:
+        if profile.knows(*ACCOUNT) and own_credentials(profile.table):
+            for key in ("username", "password"):
+                if entry.knows(key) and getattr(entry.table, key) is None:
+                    name = shown(profile.table.name)
+                    yield Fault(key, f"is missing: profile '{name}' has credentials = \"user-specified\"")
+            return

@@ -54,7 +54,16 @@ def test_warnings_are_no_faults(file: str) -> None:
     assert result.exit_code == 0
     told = json.loads(result.stdout)
     assert (told["profiles"], told["mailboxes"]) == (2, 2)
-    assert told["warnings"] == ["[[profile]] (Out): poll_seconds: without effect here"]
+    assert told["warnings"] == ["[[profile]] 1 (Out): poll_seconds: has no effect: it is for incoming profiles"]
+
+
+def test_faults_as_json(tmp_path: Path) -> None:
+    path = tmp_path / "profiles.toml"
+    path.write_text(PROFILES.replace('"outgoing"', '"upwards"'))
+    result = run("validate", str(path), "--json")
+    assert result.exit_code == 2
+    (fault,) = json.loads(result.stdout)["faults"]
+    assert fault == f'{path}: [[profile]] 1 (Out): direction: must be "outgoing" or "incoming"'
 
 
 def test_what_is_in_effect(file: str) -> None:
