@@ -17,8 +17,8 @@ from worker.sandbox.faults import KINDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-EWS_TIMEOUT_SECONDS: Final = 1.0
-SLOW_SECONDS: Final = 1.5
+EWS_TIMEOUT_SECONDS: Final = 2.0
+SLOW_SECONDS: Final = 1.4 * EWS_TIMEOUT_SECONDS
 """Longer than the router waits: a late draft is one more draft, a late send must not be a second mail."""
 
 
