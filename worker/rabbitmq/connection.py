@@ -166,7 +166,7 @@ class BrokerConnection:
                     await self._work(session, work)
                     return
             except Unavailable as error:
-                if error.cause != last_cause:
+                if error.cause != last_cause and not self._stopping.is_set():  # else it is nobody's trouble any more
                     _log.warning("broker lost", broker=str(self._address), cause=error.cause, remedy=error.remedy)
                 last_cause = error.cause
             if self._clock.monotonic() - began > SETTLED_SECONDS:
