@@ -10,6 +10,7 @@ import socket
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -33,7 +34,10 @@ from worker.mail.incoming import IncomingTransport
 from worker.mail.store import AttachmentStore
 from worker.mail.transport import Transport, WorkingMailbox
 from worker.monitoring.http import serve_http
+from worker.outbound.accord import Accord
+from worker.outbound.pace import Pace
 from worker.outbound.pauses import Pauses
+from worker.outbound.peers import Peers
 from worker.outbound.pipeline import Limits, Outbound, lifetime
 from worker.profiles import local
 from worker.profiles.book import Book
@@ -48,6 +52,7 @@ from worker.rabbitmq.connection import BrokerConnection, Session
 from worker.rabbitmq.consumer import consume
 from worker.rabbitmq.election import elect
 from worker.rabbitmq.fleet import answer_questions
+from worker.rabbitmq.news import spread
 from worker.rabbitmq.profiles import follow
 from worker.rabbitmq.tickets import RabbitFleet
 from worker.rabbitmq.topology import BULK, ITEMS, LISTENS, OUTBOUND, POLLS
@@ -107,10 +112,15 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
 
     async def work(session: Session) -> None:
         async with asyncio.TaskGroup() as tasks:
-            announced = asyncio.Event()
-            tasks.create_task(answer_questions(session, state, announced))
+            announced, listening = asyncio.Event(), asyncio.Event()
+            hear = outbound.accord.hear if outbound else lambda _news: None
+            tasks.create_task(answer_questions(session, state, announced, listening, hear))
             following = tasks.create_task(profiles.follow(session, announced))
             await either(in_force.wait(), session.stopping.wait())
+            if outbound and in_force.loaded:
+                introduced = asyncio.Event()
+                tasks.create_task(spread(session, outbound.accord, clock, listening, introduced))
+                await either(introduced.wait(), session.stopping.wait())
             flows = [tasks.create_task(each.work(session)) for each in (outbound, inbound) if each and in_force.loaded]
             await asyncio.gather(*flows)
             await session.stopping.wait()
@@ -164,7 +174,17 @@ class OutboundFlow:
         self._transport = transport
         self._clock = clock
         self._key = key
-        self._pauses = Pauses(clock)
+        asked = asyncio.Event()
+        peers = Peers(clock, worker_name())
+        self._pace = Pace(clock, peers)
+        self._pauses = Pauses(
+            clock,
+            server_of=lambda mailbox: server_of(in_force.book, mailbox),
+            probe_seconds=settings.ews_timeout_seconds * 3,
+            rank=lambda: peers.rank,
+            changed=lambda _key: asked.set(),
+        )
+        self.accord = Accord(clock, peers, self._pace, self._pauses, asked)
         in_force.follow(lambda _book: self._pauses.forget())
         self._files = linked_files(settings)
         self._outbound: Outbound | None = None
@@ -179,12 +199,13 @@ class OutboundFlow:
             concurrency=settings.concurrency,
             patience_seconds=settings.ews_timeout_seconds / 4,
             max_wait=timedelta(hours=settings.max_wait_hours),
+            prefetch=settings.prefetch,
         )
 
     def state(self) -> OutboundState:
         """What `mailrouter status` tells of it."""
         in_progress = self._outbound.in_progress if self._outbound else 0
-        return OutboundState(in_progress=in_progress, paused=self._pauses.states())
+        return OutboundState(in_progress=in_progress, paused=self._pauses.states(), waiting=self._pace.states())
 
     async def work(self, session: Session) -> None:
         """Returns when the session was told to stop and what was under way has ended."""
@@ -199,6 +220,7 @@ class OutboundFlow:
                 limits=self._limits,
                 correlation_key=self._key,
                 pauses=self._pauses,
+                pace=self._pace,
             )
             try:
                 await consume(
@@ -207,6 +229,7 @@ class OutboundFlow:
                         OUTBOUND: (self._settings.prefetch, outbound.take),
                         BULK: (self._settings.bulk_prefetch, outbound.take),
                     },
+                    self._settings.prefetch_bytes,
                 )
                 await outbound.drain()
             finally:
@@ -315,6 +338,14 @@ def linked_files(settings: Settings) -> Fetcher:
 def resolver(settings: Settings) -> ConnectTo | None:
     """Where connections to Exchange go, if not where the name service says. Within the event loop."""
     return ConnectTo({each.place: each.there for each in settings.connect_to}) if settings.connect_to else None
+
+
+def server_of(book: Book, mailbox: WorkingMailbox) -> str:
+    """The server that a mailbox is on, as far as the profiles tell."""
+    directory = book.directory_of(mailbox)
+    profile = directory.profiles.get(mailbox.profile) if directory else None
+    host = urlsplit(profile.location).netloc if profile else ""
+    return host or f"the server of {mailbox.profile}"
 
 
 def endpoint(book: Book, mailbox: WorkingMailbox, settings: Settings) -> Endpoint | None:

@@ -170,7 +170,15 @@ class Settings(BaseModel):
     prefetch: Annotated[
         int,
         Field(ge=1, le=2000, description="Requests in hand at once, per worker. More hides latency, costs memory."),
-    ] = 100
+    ] = 200
+    prefetch_bytes: Annotated[
+        int,
+        Field(
+            ge=1024,
+            le=2**34,
+            description="What they may have together, and those of campaigns; a single one may have more.",
+        ),
+    ] = 64 * 2**20
     bulk_prefetch: Annotated[int, Field(ge=1, le=2000, description="The same for campaigns (email.send.bulk).")] = 50
     concurrency: Annotated[
         int,

@@ -40,7 +40,7 @@ class Status:
     @property
     def paused(self) -> int:
         listed = sum(each.mailbox.state == "paused" for each in self.mailboxes if each.direction == "in")
-        return max(self.counts.get("paused", 0), listed) + len(self._senders)
+        return max(self.counts.get("paused", 0), listed) + sum(each.state == "paused" for each in self._senders)
 
     @property
     def fine(self) -> bool:
@@ -54,12 +54,12 @@ class Status:
 
     @property
     def _senders(self) -> list[MailboxState]:
-        """Each worker finds out by itself: the same trouble counts once, since it was first found."""
-        found: dict[tuple[str, str], MailboxState] = {}
-        for each in (paused for worker in self.workers if worker.outbound for paused in worker.outbound.paused):
-            key = each.mailbox, each.profile
-            if key not in found or (each.since or "~") < (found[key].since or "~"):
-                found[key] = each
+        """What several workers tell of one counts once, since it was first found; what waits adds up."""
+        found: dict[tuple[str, ...], MailboxState] = {}
+        for outbound in (worker.outbound for worker in self.workers if worker.outbound):
+            for each in (*outbound.paused, *outbound.waiting):
+                key = each.state, each.mailbox, each.profile, each.server
+                found[key] = _together(found[key], each) if key in found else each
         return [found[key] for key in sorted(found)]
 
     @property
@@ -93,6 +93,11 @@ class Status:
             yield f"{unlisted} more mailboxes are paused than are listed. Remedy: put right those listed first."
 
 
+def _together(one: MailboxState, other: MailboxState) -> MailboxState:
+    first = min(one, other, key=lambda each: each.since or "~")
+    return first.model_copy(update={"tries": max(one.tries, other.tries), "waiting": one.waiting + other.waiting})
+
+
 def worker_rows(status: Status) -> list[tuple[str, ...]]:
     return [
         (
@@ -111,13 +116,15 @@ def worker_rows(status: Status) -> list[tuple[str, ...]]:
 def mailbox_rows(status: Status) -> list[tuple[str, ...]]:
     return [
         (
-            each.mailbox.mailbox or "(all of the profile)",
+            each.mailbox.mailbox or each.mailbox.server or "(all of the profile)",
             each.direction,
             each.mailbox.profile,
             each.mailbox.state,
             lasted(each.mailbox.since, status.now),
             lasted(each.mailbox.last_sync_at, status.now),
             lasted(each.mailbox.next_at, status.now),
+            str(each.mailbox.tries or ""),
+            str(each.mailbox.waiting or ""),
             f"{each.mailbox.code}: {each.mailbox.cause}" if each.mailbox.code else each.mailbox.cause,
             each.mailbox.remedy,
         )
@@ -167,5 +174,5 @@ def _roles(worker: WorkerState) -> str:
 
 def _worker_data(worker: WorkerState) -> dict[str, object]:
     """Without the mailboxes, which stand beside it."""
-    data = worker.model_dump(exclude={"outbound": {"paused"}, "inbound": {"mailboxes", "trouble", "all"}})
+    data = worker.model_dump(exclude={"outbound": {"paused", "waiting"}, "inbound": {"mailboxes", "trouble", "all"}})
     return {name: value for name, value in data.items() if value is not None}

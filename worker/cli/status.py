@@ -23,7 +23,19 @@ from worker.settings import Settings
 WATCH_SECONDS = 2.0
 
 _WORKERS = ("Worker", "Version", "Roles", "Up", "Profiles", "Sending", "Reading")
-_MAILBOXES = ("Mailbox", "Direction", "Profile", "State", "Since", "Last read", "Next try", "Why", "Remedy")
+_MAILBOXES = (
+    "Mailbox",
+    "Direction",
+    "Profile",
+    "State",
+    "Since",
+    "Last read",
+    "Next try",
+    "Tries",
+    "Waiting",
+    "Why",
+    "Remedy",
+)
 _QUEUES = ("Queue", "Waiting", "Consumers", "For")
 
 

@@ -21,27 +21,34 @@ class _Told(BaseModel):
 
 
 class MailboxState(_Told):
-    """One mailbox, or with `mailbox` "" a whole profile. Times are RFC 3339, "" for none.
+    """One mailbox, or with `mailbox` "" a whole profile, or a `server` alone. Times are RFC 3339, "" for none.
 
-    `state`: ok, polling (being read just now), new (not read yet) or paused.
+    `state`: ok, polling (being read just now), new (not read yet), paused, or waiting (has sent what its limit
+    allows). `tries`: how often it was tried in vain; `waiting`: about how many mails this worker has told to come back.
     """
 
-    mailbox: Text
+    mailbox: Text = ""
     profile: Text = ""
+    server: Text = ""
     state: Text = "ok"
     since: Text = ""
     code: Text = ""
     cause: Text = ""
     remedy: Text = ""
     next_at: Text = ""
+    tries: int = 0
+    waiting: int = 0
     last_sync_at: Text = ""
 
 
 class OutboundState(_Told):
-    """`paused` are senders and profiles that this worker has found in trouble."""
+    """`paused` are senders, profiles and servers that this worker knows to be in trouble; `waiting` are mailboxes whose
+    mail waits for its turn.
+    """
 
     in_progress: int = 0
     paused: tuple[MailboxState, ...] = ()
+    waiting: tuple[MailboxState, ...] = ()
 
 
 class InboundState(_Told):
@@ -78,7 +85,7 @@ def bounded(state: WorkerState, *, everything: bool) -> WorkerState:
     """As it is answered, which must not grow with the number of mailboxes."""
     outbound, inbound = state.outbound, state.inbound
     if outbound:
-        outbound = outbound.model_copy(update={"paused": outbound.paused[:MOST]})
+        outbound = outbound.model_copy(update={"paused": outbound.paused[:MOST], "waiting": outbound.waiting[:MOST]})
     if inbound:
         listed = tuple(sorted(inbound.all, key=lambda each: each.state != "paused")[:MOST]) if everything else ()
         inbound = inbound.model_copy(update={"trouble": inbound.trouble[:MOST], "all": listed})

@@ -76,3 +76,9 @@ class Message:
         """About how many bytes a request with this mail takes; for keeping batches small, not for limits."""
         texts = len(self.html or "") + len(self.text or "") + len(self.subject)
         return 2000 + 2 * texts + sum(each.encoded_size for each in self.attachments)
+
+    @property
+    def mail_bytes(self) -> int:
+        """About how large the mail is as servers count it for their limits: text, and files in base64."""
+        texts = sum(len(each.encode(errors="replace")) for each in (self.html, self.text, self.subject) if each)
+        return texts + sum(each.encoded_size for each in self.attachments)

@@ -11,6 +11,7 @@ from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Unresolve
 from worker.mail.stamp import Stamp
 from worker.mail.transport import Draft, WorkingMailbox
 from worker.outbound.history import History
+from worker.outbound.pace import Pacing
 
 LOOK_ALLOWANCE: Final = timedelta(minutes=75)
 """How long before an event's `time` its mail may seem to have been made: an event may be an hour ahead of our clock,
@@ -28,6 +29,8 @@ class Waiting:
     delay_seconds: float
     why: str
     empty_looks: int = 0
+    due_at: str = ""
+    """Its turn among the mail of its mailbox, where that is what it waits for."""
 
 
 Outcome = Delivered | Deferred | Rejected | Unresolved | Waiting
@@ -95,6 +98,10 @@ class Entry:
     """See `worker.profiles.book`."""
     traceparent: str = ""
     expires_at: datetime | None = None
+    pacing: Pacing = field(default_factory=Pacing)
+    max_bytes: int | None = None
+    admitted: bool = False
+    """Whether it counts among those that are to be sent from its mailbox within this minute."""
     last_attempt: bool = False
     verdict: Reason | None = None
     """Why it must end unsent, once a look has shown that nothing left and nothing live remains (rules 7, 8)."""
@@ -121,6 +128,11 @@ class Entry:
     def working(self) -> WorkingMailbox:
         """The place it is in now."""
         return self.places[0]
+
+    @property
+    def place(self) -> WorkingMailbox:
+        """The same by whatever profiles it is reached: what limits count by."""
+        return replace(self.working, revision="")
 
     @property
     def doubt_here(self) -> bool:

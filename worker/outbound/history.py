@@ -16,7 +16,8 @@ class History:
     in trouble. `doubt`: a draft of ours was confirmed or a send was issued (PROTOCOL 3). `empty_looks`: looks in a row
     that showed nothing although there was doubt. `told`: the reason code the CRM was last told for a deferral.
     `waiting_since`: when the first of the `waits` was. `begun_in`: the mailbox that the draft of the doubt lies in.
-    `unlooked`: a worker may have died over it, and no look has shown yet what became of that.
+    `unlooked`: a worker may have died over it, and no look has shown yet what became of that. `due_at`: when its turn
+    is among the mail of its mailbox, "" where it was given none.
     """
 
     attempts: int = 0
@@ -28,6 +29,7 @@ class History:
     waiting_since: str = ""
     begun_in: str = ""
     unlooked: bool = False
+    due_at: str = ""
 
     @classmethod
     def read(cls, headers: Mapping[str, object], now: datetime) -> "History":
@@ -42,7 +44,15 @@ class History:
             waiting_since=_text(headers, "x-waiting-since"),
             begun_in=_text(headers, "x-begun-in", most=320),
             unlooked=headers.get("x-unlooked") is True,
+            due_at=_text(headers, "x-due-at"),
         )
+
+    def due_in(self, now: datetime) -> float | None:
+        """Seconds until its turn, less than nothing when that was before; None where it has none."""
+        try:
+            return (datetime.fromisoformat(self.due_at) - now).total_seconds()
+        except (ValueError, TypeError):  # none, or one that nobody of ours wrote
+            return None
 
     def waited(self, now: datetime) -> timedelta:
         """How long it has been waiting for something beyond the message itself."""
@@ -62,6 +72,7 @@ class History:
             "x-waiting-since": self.waiting_since,
             "x-begun-in": self.begun_in,
             "x-unlooked": self.unlooked,
+            "x-due-at": self.due_at,
         }
 
     def merged(self, other: "History") -> "History":
@@ -76,6 +87,7 @@ class History:
             waiting_since=min(filter(None, (self.waiting_since, other.waiting_since)), default=""),
             begun_in=self.begun_in or other.begun_in,
             unlooked=self.unlooked or other.unlooked,
+            due_at=min(filter(None, (self.due_at, other.due_at)), default=""),
         )
 
 

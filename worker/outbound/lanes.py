@@ -1,20 +1,23 @@
 """Lanes: each working mailbox has one, and in it goes one batch at a time while the next collects.
 
 A batch is whatever waits when the one before is through. A quiet mailbox gets low latency that way, a busy one cheap
-batches. Campaign mail rides in batches and slots of its own, so that it never stands before other mail. What waits
-behind a batch that Exchange does not answer goes back to the broker: a worker has so many mails in hand at once, and
-one mailbox that hangs must not take up all of that.
+batches. Campaign mail rides in batches and slots of its own, so that it never stands before other mail.
+
+A worker has so many mails in hand at once, and no mailbox or profile may take up all of that. So a lane takes in two
+batches, no more; what comes beyond that, what may not go yet, and what is in trouble, is given back to the broker
+before it joins (`hold`). So is what waits behind requests that Exchange does not answer.
 """
 
 import asyncio
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 import structlog
 
-from worker.clock import Clock
+from worker.clock import Clock, rfc3339
 from worker.mail.address import same_mailbox
 from worker.mail.files import LinkedFiles
 from worker.mail.outcome import Deferred, Delivered, Reason, Scope, Unresolved
@@ -22,15 +25,23 @@ from worker.mail.stamp import Stamp
 from worker.mail.transport import OutgoingMailbox, Transport, WorkingMailbox
 from worker.outbound import rules
 from worker.outbound.deliver import deliver, outcome_of
-from worker.outbound.entry import Create, Done, Entry, Fetch, LookFor, Move, Outcome
+from worker.outbound.entry import Create, Done, Entry, Fetch, LookFor, Move, Outcome, Waiting
 from worker.outbound.fetching import Fetching
-from worker.outbound.pauses import Pauses
+from worker.outbound.line import Line
+from worker.outbound.pace import DUE_SECONDS, Pace
+from worker.outbound.pauses import SPACING, Pauses
 from worker.outbound.settle import BUG
 
 BATCH_MAILS: Final = 10
 """Exchange advises at most 10 items a request; one lost answer then leaves at most 10 mails to be looked for."""
 
 BATCH_BYTES: Final = 4 * 2**20
+
+LANE_MAILS: Final = 2 * BATCH_MAILS
+"""So many wait in a lane, of campaigns and of other mail each."""
+
+STALLED_SECONDS: Final = 2.0
+"""When all slots of a profile are taken and none was freed for so long, its mail is not taken in hand."""
 
 IDLE_LANES: Final = 200
 """Quiet lanes kept for what their mailbox object remembers of Sent Items; dropping one costs a longer look."""
@@ -57,6 +68,14 @@ class _Lane:
         self.stuck = False
         self.under_way: dict[Stamp, Entry] = {}
         self.fetching: dict[Stamp, Entry] = {}
+        self.seconds_a_mail = 0.05
+
+    def knows(self, stamp: Stamp) -> bool:
+        return any(stamp in each for each in (self.under_way, self.fetching, *self.waiting.values()))
+
+    def timed(self, mails: int, seconds: float) -> None:
+        """How fast it is, of late."""
+        self.seconds_a_mail += 0.3 * (seconds / max(1, mails) - self.seconds_a_mail)
 
     def add(self, entry: Entry) -> bool:
         """Join the entry with one for the same request, if there is one: the other mail's place is the better one.
@@ -91,13 +110,30 @@ class _Lane:
         return batch
 
 
-class Lanes:
-    """All lanes of one session with the broker. When the session ends, its task group takes them along."""
+class _Slots:
+    """How many mailboxes of a profile are sent from at once. `line`: of the mail that comes back when it goes on."""
 
-    def __init__(  # noqa: PLR0913 - what a lane works with, once
+    def __init__(self, concurrency: int, now: float) -> None:
+        self.free = asyncio.Semaphore(concurrency)
+        self.moved_at = now
+        self.line = Line()
+
+    def stalled(self, now: float) -> bool:
+        """Whether nothing has moved for a while, so that more mail would only pile up."""
+        return self.free.locked() and now - self.moved_at > STALLED_SECONDS
+
+
+class Lanes:
+    """All lanes of one session with the broker. When the session ends, its task group takes them along.
+
+    `batch_mails`: so many mails are in one request at most, which bounds how many a profile has under way.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what a lane works with, once
         self,
         transport: Transport,
         pauses: Pauses,
+        pace: Pace,
         clock: Clock,
         settle: Settle,
         tasks: asyncio.TaskGroup,
@@ -105,21 +141,55 @@ class Lanes:
         files: LinkedFiles,
         concurrency: int,
         patience_seconds: float,
+        batch_mails: int = BATCH_MAILS,
     ) -> None:
         self._transport = transport
         self._fetching = Fetching(files)
         self._pauses = pauses
+        self._pace = pace
         self._clock = clock
         self._settle = settle
         self._tasks = tasks
         self._patience_seconds = patience_seconds
-        self._most = BATCH_MAILS
+        self._most = min(BATCH_MAILS, batch_mails)
         self._under_way: set[asyncio.Task[None]] = set()
         self._fetches: set[asyncio.Task[None]] = set()
         self._lanes: OrderedDict[WorkingMailbox, _Lane] = OrderedDict()
-        self._slots: defaultdict[tuple[str, bool], asyncio.Semaphore] = defaultdict(
-            lambda: asyncio.Semaphore(concurrency)
+        self._slots: defaultdict[tuple[str, bool], _Slots] = defaultdict(lambda: _Slots(concurrency, clock.monotonic()))
+
+    def hold(self, entry: Entry) -> Deferred | Waiting | None:
+        """Why a mail does not join its lane now, and for how long; None where it may, and counts as admitted then."""
+        lane = self._lanes.get(entry.working)
+        if lane is not None and lane.knows(entry.stamp):
+            return None  # it joins the one that is there
+        if paused := self._paused(entry):
+            return paused
+        if entry.verdict or entry.leaving:
+            return None  # it is only looked for
+        now = self._clock.monotonic()
+        slots = self._slots[entry.working.profile, entry.bulk]
+        if slots.stalled(now):
+            return Waiting(slots.line.place(now + STALLED_SECONDS, SPACING) - now, "its profile does not move")
+        return self._turn(entry, lane)
+
+    def _turn(self, entry: Entry, lane: _Lane | None) -> Waiting | None:
+        """Whether it is its turn among the mail of its mailbox."""
+        now = self._clock.now()
+        due_in = entry.history.due_in(now)
+        if due_in is not None and due_in > DUE_SECONDS and entry.pacing.per_minute:
+            return Waiting(due_in, "its turn comes later")
+        delay = self._pace.wait(
+            entry.place,
+            entry.pacing,
+            bulk=entry.bulk,
+            due=due_in is not None,
+            room=lane is None or len(lane.waiting[entry.bulk]) < LANE_MAILS,
+            seconds_a_mail=lane.seconds_a_mail if lane else 0.0,
         )
+        entry.admitted = delay is None
+        if delay is None:
+            return None
+        return Waiting(delay, "its mailbox has sent enough for now", due_at=rfc3339(now + timedelta(seconds=delay)))
 
     def submit(self, entry: Entry) -> None:
         """Into the lane of the place it is in."""
@@ -149,6 +219,7 @@ class Lanes:
 
     def close(self) -> None:
         """Nothing of what was not settled is needed any more."""
+        self._pace.forget_admitted()
         for lane in self._lanes.values():
             for entries in (lane.under_way, *lane.waiting.values()):
                 for entry in entries.values():
@@ -187,10 +258,15 @@ class Lanes:
         """On in the next place, where another delivery of it may have been before."""
         entry.places = entry.places[1:]
         entry.step = LookFor()
-        self.submit(entry)
+        if held := self.hold(entry):
+            self._end(entry, held)
+        else:
+            self.submit(entry)
 
     def _end(self, entry: Entry, outcome: Outcome) -> None:
         entry.release()
+        if entry.admitted:
+            self._pace.left(entry.place)
         self._spawn(self._settle(entry, outcome))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
@@ -201,13 +277,16 @@ class Lanes:
     async def _run(self, lane: _Lane, *, bulk: bool) -> None:
         while lane.waiting[bulk] and self._most:
             watch = self._tasks.create_task(self._watch(lane))
+            slots, began = self._slots[lane.working.profile, bulk], self._clock.monotonic()
             try:
-                async with self._slots[lane.working.profile, bulk], lane.turn:
+                async with slots.free, lane.turn:
                     batch = lane.take(bulk=bulk, most=self._most)
                     await self._deliver(lane, batch)
             finally:
                 watch.cancel()
+                slots.moved_at = self._clock.monotonic()
             lane.stuck = False
+            lane.timed(len(batch), slots.moved_at - began)
             for entry in batch:
                 del lane.under_way[entry.stamp]
                 match entry.step:
@@ -234,10 +313,13 @@ class Lanes:
     async def _deliver(self, lane: _Lane, batch: list[Entry]) -> None:
         asked = []
         for entry in batch:
-            if paused := self._paused(entry):
+            if paused := self._paused(entry, claim=True):
                 entry.step = Done(paused)
             else:
                 asked.append(entry)
+                if entry.admitted:
+                    entry.admitted = False
+                    self._pace.began(entry.place)
         if not asked:
             return
         try:
@@ -247,23 +329,24 @@ class Lanes:
             await self._one_by_one(lane, asked)
         self._note(asked)
 
-    def _paused(self, entry: Entry) -> Deferred | None:
-        """A mail that is to end may be looked for although its sender may not send."""
-        paused = self._pauses.of(_sender(entry))
+    def _paused(self, entry: Entry, *, claim: bool = False) -> Deferred | None:
+        """A mail that is to end may be looked for although its sender may not send. `claim`: it goes now otherwise."""
+        sender = _sender(entry)
+        paused = self._pauses.claim(sender) if claim else self._pauses.of(sender)
         return None if paused and entry.verdict and paused.reason.scope is Scope.MAILBOX else paused
 
     def _note(self, batch: list[Entry]) -> None:
         """What a batch tells of the senders and of the profile; what several mails met is one failure."""
         failures: dict[tuple[WorkingMailbox | None, Scope], tuple[WorkingMailbox, Deferred]] = {}
         for entry in batch:
-            if not isinstance(entry.step, Done):
-                continue
             sender = _sender(entry)
-            match outcome_of(entry):
-                case Delivered():
+            match entry.step:
+                case Done(Delivered()):
                     self._pauses.succeeded(sender)
-                case Deferred(reason) as failure:
+                case Done(Deferred(reason) as failure):
                     failures[sender if reason.scope is Scope.MAILBOX else None, reason.scope] = sender, failure
+                case _:
+                    self._pauses.undecided(sender)
         for sender, failure in failures.values():
             self._pauses.failed(sender, failure)
 

@@ -24,10 +24,13 @@ from worker.mail.transport import Transport
 from worker.outbound.entry import Entry, LookFor, Outcome
 from worker.outbound.history import History
 from worker.outbound.lanes import Lanes
+from worker.outbound.pace import Pace, Pacing
 from worker.outbound.pauses import Pauses
+from worker.outbound.peers import Peers
 from worker.outbound.render import render
 from worker.outbound.settle import GRACE, Settlement, waited_too_long
 from worker.profiles.book import Book, Way
+from worker.profiles.model import Profile
 
 _log = structlog.get_logger("outbound")
 
@@ -48,6 +51,8 @@ class Limits:
     concurrency: int
     patience_seconds: float
     """How long a lane may be without an answer before what waits in it is given back."""
+    prefetch: int = 100
+    """So many requests are in hand at once."""
     max_wait: timedelta = timedelta(days=3)
     """How long a request waits for a mailbox, profile or server in trouble before it fails."""
 
@@ -67,6 +72,7 @@ class Outbound:
         limits: Limits,
         correlation_key: bytes | None = None,
         pauses: Pauses | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._book = book
         self._clock = clock
@@ -79,12 +85,14 @@ class Outbound:
         self._lanes = Lanes(
             transport,
             self._pauses,
+            pace or Pace(clock, Peers(clock, "")),
             clock,
             self._settle,
             tasks,
             files=files,
             concurrency=limits.concurrency,
             patience_seconds=limits.patience_seconds,
+            batch_mails=max(1, limits.prefetch // 2 // limits.concurrency),
         )
         self._in_progress = 0
 
@@ -145,7 +153,11 @@ class Outbound:
             perhaps_sent = entry.doubt or entry.unlooked  # and nowhere to look for it
             await self._settle(entry, Unresolved(way) if perhaps_sent else Rejected(way))
             return
-        self._lanes.submit(self._entry(delivery, request, history, way, now))
+        entry = self._entry(delivery, request, history, way, now)
+        if held := self._lanes.hold(entry):
+            await self._settle(entry, held)
+        else:
+            self._lanes.submit(entry)
 
     def _entry(
         self, delivery: Delivery, request: SendRequest, history: History, way: Way | None, now: datetime
@@ -164,6 +176,8 @@ class Outbound:
             opens_at=way.opens_at if way else None,
             traceparent=request.traceparent,
             expires_at=request.expires_at,
+            pacing=_pacing(way.route.profile) if way else Pacing(),
+            max_bytes=way.route.profile.max_message_bytes if way else None,
             last_attempt=history.attempts + 1 >= self._limits.max_attempts,
             verdict=self._verdict(request, history, now),
             bulk=delivery.bulk,
@@ -213,6 +227,10 @@ class Outbound:
         metrics.outbound_seconds.observe(self._clock.monotonic() - since)
         metrics.outbound_in_progress.dec()
         self._in_progress -= 1
+
+
+def _pacing(profile: Profile) -> Pacing:
+    return Pacing(profile.messages_per_minute, profile.max_concurrency)
 
 
 def _due_at(request: SendRequest) -> datetime | None:

@@ -61,6 +61,8 @@ def before_create(entry: Entry, now: datetime) -> Step:
     """Rule 7: the clock is compared before each create. A draft is complete at once, so its files come before it."""
     if _expired(entry, now):
         entry.verdict = entry.verdict or expiry(entry)
+    if entry.max_bytes is not None and entry.message.mail_bytes > entry.max_bytes:
+        entry.verdict = entry.verdict or too_large(entry.message.mail_bytes, entry.max_bytes)
     if entry.verdict or entry.leaving:
         return LookFor()
     if (closed := _closed(entry, now)) is not None:
@@ -133,6 +135,15 @@ def expiry(entry: Entry) -> Reason:
         Scope.MESSAGE,
         f"the mail could not be delivered before its expires_at, {rfc3339(entry.expires_at)}",
         "send it again as a new event if it is still wanted; the deferrals before tell what held it up",
+    )
+
+
+def too_large(size: int, most: int) -> Reason:
+    return Reason(
+        "message-too-large",
+        Scope.MESSAGE,
+        f"the mail has about {size} bytes, and its profile takes no more than {most}",
+        "send less with it; or raise max_message_bytes in the profile, if the server takes more",
     )
 
 

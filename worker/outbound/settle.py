@@ -125,9 +125,11 @@ class Settlement:
                 return "accepted"
             case Deferred():
                 return await self._defer(entry, outcome)
-            case Waiting(delay_seconds, why, empty_looks):
-                _log(entry).waiting(until=rfc3339(self._clock.now() + timedelta(seconds=delay_seconds)), why=why)
-                await self._park(entry, delay_seconds, replace(entry.history, empty_looks=empty_looks))
+            case Waiting(delay_seconds, why, empty_looks, due_at):
+                delay = self._no_longer_than(entry, self._clock.now(), delay_seconds)
+                _log(entry).waiting(until=rfc3339(self._clock.now() + timedelta(seconds=delay)), why=why)
+                due_at = due_at or entry.history.due_at
+                await self._park(entry, delay, replace(entry.history, empty_looks=empty_looks, due_at=due_at))
                 return "parked"
             case Rejected(reason):
                 _log(entry).failed(reason, attempt=entry.attempt)

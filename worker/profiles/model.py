@@ -39,11 +39,13 @@ Name = Annotated[str, Field(max_length=100), AfterValidator(_line)]
 Account = Annotated[str, Field(max_length=320), AfterValidator(_line)]
 Count = Annotated[int, Field(ge=1, le=2**31)]
 
-PRESETS: Final[dict[str, dict[str, str]]] = {
+PRESETS: Final[dict[str, dict[str, str | int]]] = {
     "exchange-online": {
         "protocol": "ews",
         "location": "https://outlook.office365.com/EWS/Exchange.asmx",
         "authentication": "oauth2",
+        "messages_per_minute": 30,  # Exchange Online limits, "Sending limits": message rate limit
+        "max_concurrency": 10,  # what Exchange's throttling advice holds to be safe for one mailbox
     },
     "exchange": {"protocol": "ews", "authentication": "clear-text"},
 }
@@ -59,6 +61,9 @@ application by using OAuth")."""
 
 OF_OAUTH: Final = ("tenant_id", "client_id", "client_secret", "certificate", "authority", "scope")
 """Keys that only `authentication = "oauth2"` has a use for."""
+
+OF_SENDING: Final = ("messages_per_minute", "max_concurrency", "max_message_bytes")
+"""Limits, which only outgoing profiles have a use for."""
 
 OF_READING: Final = ("accept", "start", "poll_seconds", "after")
 """Keys that only incoming profiles have a use for."""
@@ -104,8 +109,10 @@ class Profile(_Table):
         if not isinstance(given, dict):
             return given
         preset = PRESETS.get(str(given.get("server")), PRESETS["exchange"])
-        found = {key: value for key, value in preset.items() if key != "location" or not given.get("autodiscover")}
-        return {**found, **given}
+        reading = given.get("direction") == "incoming"
+        left_out = {"location"} if given.get("autodiscover") else set()
+        left_out |= set(OF_SENDING) if reading else set()
+        return {**{key: value for key, value in preset.items() if key not in left_out}, **given}
 
     @field_validator("location")
     @classmethod

@@ -6,7 +6,7 @@ from typing import Final
 
 from worker.profiles.directory import Directory
 from worker.profiles.mailbox_address import WHOLE_DOMAIN
-from worker.profiles.model import OF_READING, Mailbox, Profile
+from worker.profiles.model import OF_READING, OF_SENDING, Mailbox, Profile
 from worker.profiles.rule import (
     ACCOUNT,
     SENDER,
@@ -39,8 +39,8 @@ WARNINGS: Final = (
         for key in OF_READING
     ),
     *(
-        Rule(key, (), given(key), "has no effect in this version")
-        for key in ("messages_per_minute", "max_concurrency", "max_message_bytes")
+        Rule(key, ("direction",), both(incoming, given(key)), "has no effect: it is for outgoing profiles")
+        for key in OF_SENDING
     ),
     Rule(
         "access",

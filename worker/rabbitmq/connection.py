@@ -65,11 +65,15 @@ replace_unreadable()
 
 
 class Session:
-    """One connection from its beginning to its end. `stopping` is set when the work is to come to an end."""
+    """One connection from its beginning to its end. `stopping` is set when the work is to come to an end; `flowing`
+    while the broker takes messages.
+    """
 
     def __init__(self, connection: AbstractConnection, stopping: asyncio.Event) -> None:
         self._connection = connection
         self.stopping = stopping
+        self.flowing = asyncio.Event()
+        self.flowing.set()
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._consumed: set[tuple[aiormq.abc.AbstractChannel, str]] = set()
         connection.close_callbacks.add(self._closed)
@@ -199,6 +203,7 @@ class BrokerConnection:
             blocked = await session.blocked()
             if blocked != self.blocked:
                 self.blocked = blocked
+                session.flowing.clear() if blocked else session.flowing.set()
                 _log.warning(
                     "broker takes no messages: it is short of memory or disk" if blocked else "broker goes on",
                     broker=str(self._address),

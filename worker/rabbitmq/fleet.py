@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from worker.events.fleet import WorkerState, bounded
 from worker.rabbitmq.connection import LOST, Session, closing_told
+from worker.rabbitmq.news import NEWS
 from worker.rabbitmq.profiles import ANNOUNCEMENT
 from worker.rabbitmq.topology import FLEET, OUTBOUND, POLLS, QUEUES
 
@@ -27,6 +28,9 @@ QUESTION_SECONDS: Final = 5
 """A question not heard by then is not answered any more: nobody waits for it."""
 
 MOST_WORKERS: Final = 1000
+
+MOST_MESSAGES: Final = 5000
+"""So many wait in a worker's own queue; older ones go. A worker that does not come to read them has other troubles."""
 
 _STATUS: Final = "status"
 _EVERYTHING: Final = "status-all"
@@ -56,8 +60,16 @@ class FleetState:
     silent: int
 
 
-async def answer_questions(session: Session, state: Callable[[], WorkerState], announced: asyncio.Event) -> None:
-    """Answer for this worker until the session is stopping; set `announced` when other profiles are announced."""
+async def answer_questions(
+    session: Session,
+    state: Callable[[], WorkerState],
+    announced: asyncio.Event,
+    listening: asyncio.Event,
+    hear: Callable[[bytes], None] = lambda _news: None,
+) -> None:
+    """Answer for this worker until the session is stopping; set `announced` when other profiles are announced, `hear`
+    what the workers tell each other. `listening` is set when nothing is missed any more.
+    """
     channel = await session.channel()
     underlay = await channel.get_underlay_channel()
 
@@ -65,6 +77,9 @@ async def answer_questions(session: Session, state: Callable[[], WorkerState], a
         asked = question.header.properties
         if asked.message_type == ANNOUNCEMENT:
             announced.set()
+            return
+        if asked.message_type == NEWS:
+            hear(question.body)
             return
         asker, everything = asked.reply_to or "", asked.message_type == _EVERYTHING
         # Only where askers wait: nobody is to make workers write into any other queue.
@@ -88,6 +103,7 @@ async def answer_questions(session: Session, state: Callable[[], WorkerState], a
     with closing_told():
         await underlay.queue_bind(queue, FLEET)
         await underlay.basic_consume(queue, answer, no_ack=True, exclusive=True)
+    listening.set()
     await session.stopping.wait()
     await session.release(channel)
 
@@ -162,7 +178,7 @@ async def _own_queue(channel: AbstractChannel) -> str:
     """A queue that goes with its consumer. Named by us: what the broker names itself our account may not declare."""
     name = _OWN + uuid4().hex
     with closing_told():
-        await channel.queue_declare(name, exclusive=True, auto_delete=True)
+        await channel.queue_declare(name, exclusive=True, auto_delete=True, arguments={"x-max-length": MOST_MESSAGES})
     return name
 
 

@@ -26,7 +26,9 @@ async def worker(url: str, state: WorkerState, *, answers: bool = True) -> Async
     async with connect(BrokerAddress.parse(url), name=state.worker) as session:
         tasks = [asyncio.create_task(consume(session, {queues[role]: (1, Inbox().take) for role in state.roles}))]
         if answers:
-            tasks.append(asyncio.create_task(answer_questions(session, lambda: state, asyncio.Event())))
+            tasks.append(
+                asyncio.create_task(answer_questions(session, lambda: state, asyncio.Event(), asyncio.Event()))
+            )
         try:
             yield session
             session.stopping.set()
@@ -113,7 +115,7 @@ async def test_a_defect_costs_an_answer_and_nothing_else(amqp_url: str) -> None:
         connect(BrokerAddress.parse(amqp_url), name="worker") as session,
         connect(BrokerAddress.parse(amqp_url), name="asker") as other,
     ):
-        answering = asyncio.create_task(answer_questions(session, state, asyncio.Event()))
+        answering = asyncio.create_task(answer_questions(session, state, asyncio.Event(), asyncio.Event()))
         assert not (await (await Asker.open(other)).ask()).workers
         assert not answering.done()
         session.stopping.set()

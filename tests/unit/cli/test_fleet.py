@@ -68,6 +68,8 @@ def test_a_mailbox_in_trouble_is_one_row_and_not_fine() -> None:
             "60 min",
             "",
             "in 30 s",
+            "",
+            "",
             "ErrorAccessDenied: mail.contoso.example: ErrorAccessDenied",
             "grant the right",
         )

@@ -10,7 +10,9 @@ from worker.mail.outcome import Deferred, Delivered, Scope, Unresolved
 from worker.mail.transport import WorkingMailbox
 from worker.outbound.entry import Entry, Outcome
 from worker.outbound.lanes import BATCH_MAILS, Lanes
+from worker.outbound.pace import Pace
 from worker.outbound.pauses import Pauses
+from worker.outbound.peers import Peers
 
 ANNA = WorkingMailbox("P", "anna@contoso.example")
 BEA = WorkingMailbox("P", "bea@contoso.example")
@@ -43,6 +45,7 @@ class Yard:
             self.lanes = Lanes(
                 self.transport,
                 Pauses(self.clock),
+                Pace(self.clock, Peers(self.clock, "")),
                 self.clock,
                 self._settle,
                 tasks,

@@ -1,0 +1,161 @@
+"""When each mailbox's next mail may go: so many a minute as its profile says, all workers together, and first come,
+about first served.
+
+What may not go yet is given the moment of its turn and waits in the broker; none of it is kept here but the end of the
+line. So a campaign of any length costs a worker a few numbers, and stands before nobody else. A mail that comes back
+for its turn goes before those that come new. Campaign mail has a line of its own, and lets other mail of its mailbox
+go first.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from worker.clock import Clock, rfc3339
+from worker.events.fleet import MailboxState
+from worker.mail.transport import WorkingMailbox
+from worker.outbound.line import Line
+from worker.outbound.peers import WINDOW_SECONDS, Peers
+
+MOST: Final = 10_000
+"""So many mailboxes are remembered before the quiet ones are forgotten."""
+
+ELSEWHERE_SECONDS: Final = 1.0
+"""When a mail is looked at again that may not go from this worker just now, but perhaps from another."""
+
+DUE_SECONDS: Final = 0.5
+"""So much before its moment a mail may go: delays in the broker are no more exact."""
+
+
+SLACK: Final = 1.05
+"""The line is somewhat slower than the limit: whoever comes a little early or late then finds room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """Limits of a mailbox, for all workers together; None for none."""
+
+    per_minute: int | None = None
+    at_once: int | None = None
+
+
+@dataclass(slots=True)
+class _Mailbox:
+    """`sent`: when mails began to be sent within the last minute, `admitted`: those that are to be sent. `lines`: of
+    those that came new, `late`: of those whose moment came and passed; each for campaign mail (True) and other.
+    """
+
+    sent: deque[float] = field(default_factory=deque)
+    admitted: int = 0
+    lines: dict[bool, Line] = field(default_factory=lambda: {False: Line(), True: Line()})
+    late: dict[bool, Line] = field(default_factory=lambda: {False: Line(), True: Line()})
+    spacing: float = 0.0
+    limit: int | None = None
+    share: int | None = None
+
+    def used(self, now: float) -> int:
+        while self.sent and self.sent[0] <= now - WINDOW_SECONDS:
+            self.sent.popleft()
+        return len(self.sent) + self.admitted
+
+    def quiet(self, now: float) -> bool:
+        ends = max(line.ends_at for lines in (self.lines, self.late) for line in lines.values())
+        return not self.used(now) and ends <= now
+
+
+class Pace:
+    """`wait` and `began` follow one another for each mail, or `wait` and `left` where it was not sent after all."""
+
+    def __init__(self, clock: Clock, peers: Peers) -> None:
+        self._clock = clock
+        self._peers = peers
+        self._mailboxes: dict[WorkingMailbox, _Mailbox] = {}
+
+    def wait(  # noqa: PLR0913 - who asks, and how it stands with the lane
+        self, place: WorkingMailbox, pacing: Pacing, *, bulk: bool, due: bool, room: bool, seconds_a_mail: float
+    ) -> float | None:
+        """None: it may go now, and counts as admitted. Else in how many seconds its turn is.
+
+        `due`: it had its turn given before, and comes for it. `room`: whether the lane takes one more;
+        `seconds_a_mail`: how fast the lane is.
+        """
+        now, state = self._clock.monotonic(), self._of(place)
+        share = self._peers.share(pacing.per_minute, place) if pacing.per_minute else None
+        if share == 0 or (pacing.at_once and self._peers.share(pacing.at_once, place) == 0):
+            return ELSEWHERE_SECONDS
+        used = state.used(now)
+        limit = pacing.per_minute or 0
+        open_now = share is None or (used < share and used + self._peers.sent(place) < limit)
+        state.share, state.limit = share, pacing.per_minute
+        state.spacing = max(SLACK * WINDOW_SECONDS / share if share else 0.0, seconds_a_mail)
+        first = [state.lines[False], state.late[False]] if bulk else []
+        before = first if due else [*first, state.lines[bulk], state.late[bulk]]
+        if room and open_now and all(line.ends_at <= now for line in before):
+            state.admitted += 1
+            return None
+        opens_in = self._opens_in(state, now)
+        behind = max((each.ends_at for each in before), default=now)
+        if due:  # another worker may take it sooner: this line is as fast as all of them
+            opens_in = opens_in if self._peers.count == 1 else ELSEWHERE_SECONDS
+            together = max(WINDOW_SECONDS / limit if limit else 0.0, seconds_a_mail)
+            return state.late[bulk].place(max(now + opens_in, behind), together) - now
+        return state.lines[bulk].place(max(now + opens_in, behind), state.spacing) - now
+
+    def began(self, place: WorkingMailbox) -> None:
+        """An admitted mail is being sent: it counts for a minute from now on, whether or not it leaves."""
+        state = self._of(place)
+        state.admitted -= 1
+        state.sent.append(self._clock.monotonic())
+
+    def left(self, place: WorkingMailbox) -> None:
+        """An admitted mail is not sent now after all."""
+        self._of(place).admitted -= 1
+
+    def forget_admitted(self) -> None:
+        """They are the broker's again."""
+        for state in self._mailboxes.values():
+            state.admitted = 0
+
+    def sent(self) -> dict[WorkingMailbox, tuple[float, ...]]:
+        """When mails were sent within the last minute from mailboxes with a limit, for the other workers: those first
+        that have used most of it.
+        """
+        now = self._clock.monotonic()
+        limited = [each for each in self._mailboxes.items() if each[1].limit and each[1].used(now) and each[1].sent]
+        limited.sort(key=lambda each: -len(each[1].sent) / (each[1].limit or 1))
+        return {place: tuple(state.sent) for place, state in limited}
+
+    def states(self) -> tuple[MailboxState, ...]:
+        """Mailboxes whose mail waits for its turn: about how many, and when the last of them is to go."""
+        now, today, found = self._clock.monotonic(), self._clock.now(), []
+        for place, state in self._mailboxes.items():
+            lines = [line for lines in (state.lines, state.late) for line in lines.values()]
+            if length := sum(line.length(now, state.spacing) for line in lines):
+                ends_in = max(line.ends_at for line in lines) - now
+                cause = (
+                    f"it may send {state.limit} a minute" if state.limit else "it sends as fast as Exchange takes it"
+                )
+                found.append(
+                    MailboxState(
+                        mailbox=place.address,
+                        profile=place.profile,
+                        state="waiting",
+                        cause=cause,
+                        next_at=rfc3339(today + timedelta(seconds=ends_in)),
+                        waiting=length,
+                    )
+                )
+        return tuple(found)
+
+    def _of(self, place: WorkingMailbox) -> _Mailbox:
+        if place not in self._mailboxes and len(self._mailboxes) >= MOST:
+            now = self._clock.monotonic()
+            self._mailboxes = {key: each for key, each in self._mailboxes.items() if not each.quiet(now)}
+        return self._mailboxes.setdefault(place, _Mailbox())
+
+    def _opens_in(self, state: _Mailbox, now: float) -> float:
+        """When this worker may send from the mailbox again."""
+        if state.share is not None and state.sent and state.used(now) >= state.share:
+            return max(0.0, state.sent[0] + WINDOW_SECONDS - now)
+        return ELSEWHERE_SECONDS
