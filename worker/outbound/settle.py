@@ -155,15 +155,17 @@ class Settlement:
                 return await self._report(
                     entry, Rejected(waited_too_long(self._max_wait, reason.message, reason.remedy))
                 )
-            delay = float(retry.after_wait(history.waits))
+            named = outcome.retry_after_seconds  # by the server, or by the pause: then this is its place behind it
+            delay = float(retry.after_wait(history.waits)) if named is None else named
             since = history.waiting_since or rfc3339(now)
             later = replace(history, waits=history.waits + 1, told=reason.code, waiting_since=since)
             tell = history.told != reason.code
         else:
             delay = float(retry.after_attempt(entry.attempt, self._max_attempts) or retry.ATTEMPTS[-1])
+            delay = max(delay, outcome.retry_after_seconds or 0.0)
             later = replace(history, attempts=entry.attempt, waits=0, told=reason.code, waiting_since="")
             tell = True
-        delay = self._no_longer_than(entry, now, max(delay, outcome.retry_after_seconds or 0))
+        delay = self._no_longer_than(entry, now, delay)
         retry_at = now + timedelta(seconds=delay)
         if tell:
             _log(entry).deferred(reason, retry_at=rfc3339(retry_at), attempt=entry.attempt)

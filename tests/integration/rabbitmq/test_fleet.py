@@ -163,7 +163,7 @@ async def test_status_tells_what_is_not_fine(amqp_url: str, mailrouter: Command,
         await ask(await Asker.open(session), 1)
         run = await mailrouter("status")
         assert run.status == 1
-        row = "anna@contoso.example\tin\t\tpaused\t\t\t\tErrorAccessDenied: no [bold]rights\tgrant"
+        row = "anna@contoso.example\tin\t\tpaused\t\t\t\t\t\tErrorAccessDenied: no [bold]rights\tgrant"
         assert f"mailbox\t{row}\n" in run.out
         (told,) = json.loads((await mailrouter("status", "--json", "--all")).out)["mailboxes"]
         assert (told["mailbox"], told["code"], told["direction"]) == (paused.mailbox, paused.code, "in")
