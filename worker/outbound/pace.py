@@ -102,6 +102,21 @@ class Pace:
             return state.late[bulk].place(max(now + opens_in, behind), together) - now
         return state.lines[bulk].place(max(now + opens_in, behind), state.spacing) - now
 
+    def behind(self, place: WorkingMailbox, *, bulk: bool, due_in: float | None) -> float | None:
+        """The same, for a mail that has others before it in any case: in how many seconds its turn is. None where only
+        `wait` can tell.
+
+        `due_in`: when the turn is that it was given before.
+        """
+        state = self._mailboxes.get(place)
+        if state is None or not state.share:
+            return None
+        if due_in is not None:
+            return due_in if due_in > DUE_SECONDS else None
+        now = self._clock.monotonic()
+        before = max(state.lines[bulk].ends_at, state.late[bulk].ends_at)
+        return state.lines[bulk].place(before, state.spacing) - now if before > now else None
+
     def began(self, place: WorkingMailbox) -> None:
         """An admitted mail is being sent: it counts for a minute from now on, whether or not it leaves."""
         state = self._of(place)

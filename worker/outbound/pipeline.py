@@ -8,7 +8,7 @@ between, the message stays unacked until the broker has confirmed what became of
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -79,13 +79,14 @@ class Outbound:
         self._limits = limits
         self._key = correlation_key
         self._pauses = pauses or Pauses(clock)
+        self._pace = pace or Pace(clock, Peers(clock, ""))
         self._settlement = Settlement(
             broker, clock, max_attempts=limits.max_attempts, horizon=limits.horizon, max_wait=limits.max_wait
         )
         self._lanes = Lanes(
             transport,
             self._pauses,
-            pace or Pace(clock, Peers(clock, "")),
+            self._pace,
             clock,
             self._settle,
             tasks,
@@ -140,8 +141,8 @@ class Outbound:
             case Invalid():
                 self._ended(await self._settlement.refuse(delivery, request), "", since)
             case SendRequest() if (due_at := _due_at(request)) and due_at > now:
-                delay_seconds = (due_at - now).total_seconds()
-                self._ended(await self._settlement.wait(delivery, request.event_id, delay_seconds), "", since)
+                delay_seconds, history = (due_at - now).total_seconds(), History.read(delivery.headers, now)
+                self._ended(await self._settlement.wait(delivery, request.event_id, delay_seconds, history), "", since)
             case SendRequest():
                 await self._admit(delivery, request, now)
 
@@ -153,11 +154,27 @@ class Outbound:
             perhaps_sent = entry.doubt or entry.unlooked  # and nowhere to look for it
             await self._settle(entry, Unresolved(way) if perhaps_sent else Rejected(way))
             return
+        if (delay := self._behind(delivery, request, history, way, now)) is not None:
+            due_at = history.due_at or rfc3339(now + timedelta(seconds=delay))
+            later = replace(history, due_at=due_at, unlooked=history.unlooked or delivery.redelivered)
+            since, event_id = self._clock.monotonic(), request.event_id
+            self._ended(await self._settlement.wait(delivery, event_id, delay, later), way.route.profile.name, since)
+            return
         entry = self._entry(delivery, request, history, way, now)
         if held := self._lanes.hold(entry):
             await self._settle(entry, held)
         else:
             self._lanes.submit(entry)
+
+    def _behind(
+        self, delivery: Delivery, request: SendRequest, history: History, way: Way, now: datetime
+    ) -> float | None:
+        """The short way of a mail that waits in a long line anyway: in how many seconds its turn is. None where there
+        is more to it.
+        """
+        if request.expires_at or way.closes_at or self._verdict(request, history, now):
+            return None
+        return self._pace.behind(way.route.working, bulk=delivery.bulk, due_in=history.due_in(now))
 
     def _entry(
         self, delivery: Delivery, request: SendRequest, history: History, way: Way | None, now: datetime

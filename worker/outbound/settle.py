@@ -64,9 +64,8 @@ class Settlement:
         """An event that is not valid: the dead-letter queue keeps it; the CRM hears of it where an id can be read."""
         return await self._settled([delivery], self._refuse(delivery, invalid), invalid.event_id)
 
-    async def wait(self, delivery: Delivery, event_id: str, delay_seconds: float) -> str:
-        """Not yet due: the broker keeps it."""
-        history = History.read(delivery.headers, self._clock.now())
+    async def wait(self, delivery: Delivery, event_id: str, delay_seconds: float, history: History) -> str:
+        """Not yet due, or not its turn: the broker keeps it."""
         parking = self._broker.park(delivery, delay_seconds, history.headers())
         return await self._settled([delivery], _then("parked", parking), event_id)
 

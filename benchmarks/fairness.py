@@ -1,0 +1,238 @@
+"""Nobody waits for another, at full size: a campaign, a server that is down, a million events in the queue.
+
+    python -m benchmarks.fairness                        all of them
+    python -m benchmarks.fairness -p outage              one
+    python -m benchmarks.fairness -p queue -n 100000     smaller
+
+Each starts a broker of its own, the sandbox Exchange and two workers on this machine. The tests run the same, small.
+"""
+
+import asyncio
+import functools
+import itertools
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+import click
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from scripts.fleet import PROFILES, Fleet
+from scripts.gate import Gate, Mode
+from tests.scenarios.requests import request
+
+CAMPAIGN: Final = "campaign@contoso.example"
+LIMIT: Final = 30
+
+PROFILE: Final = """
+[[profile]]
+name        = "{name}"
+direction   = "outgoing"
+server      = "exchange"
+location    = "{location}"
+username    = "router@contoso.example"
+password    = "env:FLEET_PASSWORD"
+user_type   = "administrator"
+access      = "impersonation"
+{keys}
+"""
+MAILBOX: Final = """
+[[mailbox]]
+address  = "{address}"
+outgoing = "{name}"
+"""
+DOWN: Final = tuple(f"down{number}@contoso.example" for number in range(50))
+
+LIMITED: Final = (
+    PROFILES
+    + PROFILE.format(name="Limited", location="{url}", keys=f"messages_per_minute = {LIMIT}")
+    + MAILBOX.format(address=CAMPAIGN, name="Limited")
+)
+_numbers = itertools.count()
+
+
+@dataclass
+class Result:
+    """`faults`: what should not be, in words."""
+
+    proof: str
+    numbers: dict[str, float] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    def must(self, what: str, *, hold: bool) -> None:
+        if not hold:
+            self.faults.append(what)
+
+
+async def others_seconds(fleet: Fleet, count: int, key: str = "email.send", limit_seconds: float = 120) -> list[float]:
+    """Publish a mail of each of so many mailboxes, and wait: how long each took, from its publication on."""
+    run = next(_numbers)
+    events = [request(f"other-{run}-{number}", f"user{number}@contoso.example") for number in range(count)]
+    began = time.time()
+    await fleet.publish(events, key=key)
+    ids = {each["data"]["email_id"] for each in events}
+    await fleet.until(lambda: all("accepted" in fleet.states.get(each, {}).values() for each in ids), limit_seconds)
+    heard = {
+        each["data"]["email_id"]: each["_heard_wall"] - began
+        for each in fleet.statuses
+        if each["data"]["email_id"] in ids and each["type"] == "crm.email.accepted.v1"
+    }
+    return [heard[each] for each in ids]
+
+
+def p95(seconds: Sequence[float]) -> float:
+    return statistics.quantiles(seconds, n=20)[-1]
+
+
+async def campaign(fleet: Fleet, mails: int, others: int, key: str) -> Result:
+    """One mailbox sends far more than it may; the mail of the others is as quick as ever."""
+    result = Result(f"campaign on {key}")
+    await others_seconds(fleet, others)  # connections are made, profiles read
+    alone = p95(await others_seconds(fleet, others))
+    run = next(_numbers)
+    began = time.monotonic()
+    await fleet.publish((request(f"campaign-{run}-{number}", CAMPAIGN) for number in range(mails)), key=key)
+    result.numbers["campaign_published_seconds"] = time.monotonic() - began
+    beside = p95(await others_seconds(fleet, others))
+    sent = sum(each["mailbox"] == CAMPAIGN for each in await fleet.mails())
+    minutes = 1 + (time.monotonic() - began) / 60
+    result.numbers |= {"p95_alone_seconds": alone, "p95_beside_seconds": beside, "campaign_sent": sent}
+    result.must("the others' p95 is more than twice that of an empty system", hold=beside <= 2 * alone)
+    result.must(f"the campaign sent {sent} in {minutes:.1f} minutes", hold=sent <= LIMIT * minutes * 1.1)
+    return result
+
+
+async def outage(fleet: Fleet, gate: Gate, down_seconds: float, mails: int, others: int) -> Result:
+    """One server is down in three ways, one after the other; its mail waits, that of the other server does not."""
+    result = Result("outage")
+    await others_seconds(fleet, others)
+    alone = p95(await others_seconds(fleet, others))
+    run = next(_numbers)
+    waiting = [request(f"down-{run}-{number}", DOWN[number % 50]) for number in range(mails)]
+    beside: list[float] = []
+    modes: tuple[Mode, ...] = ("refused", "busy", "hanging")
+    for part, mode in enumerate(modes):
+        await gate.turn(mode)
+        until = time.monotonic() + down_seconds / len(modes)
+        await fleet.publish(waiting[part :: len(modes)])
+        while time.monotonic() < until:
+            beside += await others_seconds(fleet, others)
+            await asyncio.sleep(0.2)
+    asked_down = len(gate.came)
+    await gate.turn("through")
+    began = time.monotonic()
+    ids = [each["data"]["email_id"] for each in waiting]
+    await fleet.until(lambda: all("accepted" in fleet.states.get(each, {}).values() for each in ids), 180)
+    out_after = time.monotonic() - began
+    first = sum(began <= each <= began + 10 for each in gate.came)
+    stats = await fleet.arrived()
+    attempts = {told["data"]["attempt"] for each in ids for told in fleet.about(each)}
+    result.numbers |= {
+        "p95_alone_seconds": alone,
+        "p95_beside_seconds": p95(beside),
+        "requests_while_down": asked_down,
+        "out_after_seconds": out_after,
+        "requests_in_first_10_seconds": first,
+    }
+    result.must("the others' p95 is more than twice that of an empty system", hold=p95(beside) <= 2 * alone)
+    result.must("its mail was not out within two minutes", hold=out_after <= 120)
+    result.must("attempts were used up", hold=attempts == {1})
+    result.must("a mail failed", hold=not fleet.reached["failed"] and not fleet.reached["unresolved"])
+    result.must("a mail left twice", hold=not stats["doubled"])
+    result.must("the server was overrun when it was back", hold=first <= 3 * 50 * fleet.workers * 10)
+    return result
+
+
+async def queue(fleet: Fleet, events: int, seconds: float) -> Result:
+    """So many events of a mailbox that may not send them: what a worker takes of memory while it parks them."""
+    result = Result("queue")
+    for number in list(fleet.running):
+        await fleet.kill_worker(number)
+    run, began = next(_numbers), time.monotonic()
+    await fleet.publish(request(f"queued-{run}-{number}", CAMPAIGN) for number in range(events))
+    result.numbers["published_seconds"] = time.monotonic() - began
+    await fleet.start_worker(0)
+    await fleet.ready(0)
+    process = psutil.Process(fleet.running[0].process.pid)
+    began, left, most = time.monotonic(), events, 0
+    cpu = process.cpu_times()
+    while time.monotonic() - began < seconds and left:
+        most = max(most, process.memory_info().rss)
+        await asyncio.sleep(1)
+        left = await fleet.queue_length("crm.mail.outbound")
+    spent = time.monotonic() - began
+    used = process.cpu_times()
+    parked = events - left
+    result.numbers |= {
+        "events": events,
+        "parked": parked,
+        "parked_per_second": parked / spent,
+        "cpu_ms_per_event": 1000 * (used.user + used.system - cpu.user - cpu.system) / max(1, parked),
+        "worker_rss_mb": most / 2**20,
+    }
+    result.must("the worker took more than 200 MB", hold=most < 200 * 2**20)
+    return result
+
+
+async def _with_fleet(profiles: str, work: Callable[[Fleet], Awaitable[Result]]) -> Result:
+    with tempfile.TemporaryDirectory() as directory:
+        async with Fleet(Path(directory), workers=2, profiles=profiles) as fleet, fleet.listening():
+            return await work(fleet)
+
+
+async def _outage(down_seconds: float, mails: int) -> Result:
+    with tempfile.TemporaryDirectory() as directory:
+        fleet = Fleet(Path(directory), workers=0)
+        async with fleet, fleet.listening(), Gate(fleet.url).open() as gate:
+            down = PROFILE.format(name="Down", location=gate.url, keys="")
+            down += "".join(MAILBOX.format(address=each, name="Down") for each in DOWN)
+            (fleet.directory / "profiles.toml").write_text(PROFILES.format(url=fleet.url) + down)
+            fleet.workers = 2
+            for number in range(fleet.workers):
+                await fleet.start_worker(number)
+            await asyncio.gather(*(fleet.ready(number) for number in range(fleet.workers)))
+            return await outage(fleet, gate, down_seconds, mails, 100)
+
+
+@click.command()
+@click.option("-p", "--proof", type=click.Choice(("campaign", "outage", "queue")), multiple=True)
+@click.option("-n", "--count", type=int, default=0, help="Mails of the campaign, of the outage or in the queue.")
+@click.option("--json", "as_json", is_flag=True)
+def main(proof: tuple[str, ...], count: int, *, as_json: bool) -> None:
+    """What one mailbox or server in trouble costs the others."""
+    proofs = proof or ("campaign", "outage", "queue")
+    results = []
+    if "campaign" in proofs:
+        for key in ("email.send", "email.send.bulk"):
+            work = functools.partial(campaign, mails=count or 10_000, others=200, key=key)
+            results += [asyncio.run(_with_fleet(LIMITED, work))]
+    if "outage" in proofs:
+        results.append(asyncio.run(_outage(300, count or 1000)))
+    if "queue" in proofs:
+        results.append(asyncio.run(_with_fleet(LIMITED, lambda fleet: queue(fleet, count or 1_000_000, 180))))
+    _show(results, as_json=as_json)
+    sys.exit(any(each.faults for each in results))
+
+
+def _show(results: list[Result], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in results], indent=2))
+        return
+    table = Table("Proof", "What", "Number")
+    for each in results:
+        for name, number in each.numbers.items():
+            table.add_row(each.proof, name.replace("_", " "), f"{number:,.3g}")
+        table.add_row(each.proof, "verdict", "; ".join(each.faults) or "as it must be")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
