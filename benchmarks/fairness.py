@@ -8,6 +8,7 @@ Each starts a broker of its own, the sandbox Exchange and two workers on this ma
 """
 
 import asyncio
+import contextlib
 import functools
 import itertools
 import json
@@ -15,7 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
@@ -49,6 +50,7 @@ MAILBOX: Final = """
 address  = "{address}"
 outgoing = "{name}"
 """
+PROOFS: Final = ("campaign", "limit", "outage", "queue")
 DOWN: Final = tuple(f"down{number}@contoso.example" for number in range(50))
 
 LIMITED: Final = (
@@ -107,6 +109,24 @@ async def campaign(fleet: Fleet, mails: int, others: int, key: str) -> Result:
     result.numbers |= {"p95_alone_seconds": alone, "p95_beside_seconds": beside, "campaign_sent": sent}
     result.must("the others' p95 is more than twice that of an empty system", hold=beside <= 2 * alone)
     result.must(f"the campaign sent {sent} in {minutes:.1f} minutes", hold=sent <= LIMIT * minutes * 1.1)
+    return result
+
+
+async def limit(fleet: Fleet, mails: int, seconds: float) -> Result:
+    """A mailbox that may send so much a minute, from several workers: the most it sent in any minute."""
+    result = Result("limit")
+    run = next(_numbers)
+    await fleet.publish(request(f"limited-{run}-{number}", CAMPAIGN) for number in range(mails))
+    await asyncio.sleep(seconds)
+    accepted = sorted(
+        each["_heard_at"]
+        for each in fleet.statuses
+        if each["type"] == "crm.email.accepted.v1" and each["data"]["mailbox"] == CAMPAIGN
+    )
+    most = max(sum(at <= each < at + 60 for each in accepted) for at in accepted)
+    result.numbers |= {"workers": fleet.workers, "sent": len(accepted), "most_in_a_minute": most}
+    result.must("more than a tenth over the limit in a minute", hold=most <= 1.1 * LIMIT)
+    result.must("the limit was not used", hold=len(accepted) >= min(mails, 0.8 * LIMIT * seconds / 60))
     return result
 
 
@@ -182,38 +202,48 @@ async def queue(fleet: Fleet, events: int, seconds: float) -> Result:
     return result
 
 
-async def _with_fleet(profiles: str, work: Callable[[Fleet], Awaitable[Result]]) -> Result:
+async def _with_fleet(profiles: str, work: Callable[[Fleet], Awaitable[Result]], workers: int = 2) -> Result:
     with tempfile.TemporaryDirectory() as directory:
-        async with Fleet(Path(directory), workers=2, profiles=profiles) as fleet, fleet.listening():
+        async with Fleet(Path(directory), workers=workers, profiles=profiles) as fleet, fleet.listening():
             return await work(fleet)
+
+
+@contextlib.asynccontextmanager
+async def behind_a_gate(fleet: Fleet, workers: int) -> AsyncIterator[Gate]:
+    """Start workers of a fleet that has none, for which some mailboxes are on another server."""
+    async with Gate(fleet.url).open() as gate:
+        down = PROFILE.format(name="Down", location=gate.url, keys="")
+        down += "".join(MAILBOX.format(address=each, name="Down") for each in DOWN)
+        (fleet.directory / "profiles.toml").write_text(PROFILES.format(url=fleet.url) + down)
+        fleet.workers = workers
+        for number in range(workers):
+            await fleet.start_worker(number)
+        await asyncio.gather(*(fleet.ready(number) for number in range(workers)))
+        yield gate
 
 
 async def _outage(down_seconds: float, mails: int) -> Result:
     with tempfile.TemporaryDirectory() as directory:
         fleet = Fleet(Path(directory), workers=0)
-        async with fleet, fleet.listening(), Gate(fleet.url).open() as gate:
-            down = PROFILE.format(name="Down", location=gate.url, keys="")
-            down += "".join(MAILBOX.format(address=each, name="Down") for each in DOWN)
-            (fleet.directory / "profiles.toml").write_text(PROFILES.format(url=fleet.url) + down)
-            fleet.workers = 2
-            for number in range(fleet.workers):
-                await fleet.start_worker(number)
-            await asyncio.gather(*(fleet.ready(number) for number in range(fleet.workers)))
+        async with fleet, fleet.listening(), behind_a_gate(fleet, 2) as gate:
             return await outage(fleet, gate, down_seconds, mails, 100)
 
 
 @click.command()
-@click.option("-p", "--proof", type=click.Choice(("campaign", "outage", "queue")), multiple=True)
+@click.option("-p", "--proof", type=click.Choice(PROOFS), multiple=True)
 @click.option("-n", "--count", type=int, default=0, help="Mails of the campaign, of the outage or in the queue.")
 @click.option("--json", "as_json", is_flag=True)
 def main(proof: tuple[str, ...], count: int, *, as_json: bool) -> None:
     """What one mailbox or server in trouble costs the others."""
-    proofs = proof or ("campaign", "outage", "queue")
+    proofs = proof or PROOFS
     results = []
     if "campaign" in proofs:
         for key in ("email.send", "email.send.bulk"):
             work = functools.partial(campaign, mails=count or 10_000, others=200, key=key)
             results += [asyncio.run(_with_fleet(LIMITED, work))]
+    if "limit" in proofs:
+        work = functools.partial(limit, mails=count or 150, seconds=240)
+        results += [asyncio.run(_with_fleet(LIMITED, work, workers=4))]
     if "outage" in proofs:
         results.append(asyncio.run(_outage(300, count or 1000)))
     if "queue" in proofs:

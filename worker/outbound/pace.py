@@ -42,7 +42,8 @@ class Pacing:
 
 @dataclass(slots=True)
 class _Mailbox:
-    """`sent`: when mails began to be sent within the last minute, `admitted`: those that are to be sent. `lines`: of
+    """`sent`: when mails began to be sent within the last minute, `admitted`: those that are to be sent, `early`: those
+    that came before anything might be sent. `lines`: of
     those that came new, `late`: of those whose moment came and passed; each for campaign mail (True) and other.
     """
 
@@ -51,6 +52,7 @@ class _Mailbox:
     lines: dict[bool, Line] = field(default_factory=lambda: {False: Line(), True: Line()})
     late: dict[bool, Line] = field(default_factory=lambda: {False: Line(), True: Line()})
     spacing: float = 0.0
+    early: int = 0
     limit: int | None = None
     share: int | None = None
 
@@ -86,7 +88,8 @@ class Pace:
             return ELSEWHERE_SECONDS
         used = state.used(now)
         limit = pacing.per_minute or 0
-        open_now = share is None or (used < share and used + self._peers.sent(place) < limit)
+        room_left = share is None or (used < share and used + self._peers.sent(place) < limit)
+        open_now = room_left and (share is None or not self._peers.settles_in)
         state.share, state.limit = share, pacing.per_minute
         state.spacing = max(SLACK * WINDOW_SECONDS / share if share else 0.0, seconds_a_mail)
         first = [state.lines[False], state.late[False]] if bulk else []
@@ -94,6 +97,10 @@ class Pace:
         if room and open_now and all(line.ends_at <= now for line in before):
             state.admitted += 1
             return None
+        settling = room and room_left and not open_now
+        if settling and state.early < (share or 0):  # so many go at once when the others know of this worker
+            state.early += 1
+            return self._peers.settles_in
         opens_in = self._opens_in(state, now)
         behind = max((each.ends_at for each in before), default=now)
         if due:  # another worker may take it sooner: this line is as fast as all of them
@@ -173,4 +180,4 @@ class Pace:
         """When this worker may send from the mailbox again."""
         if state.share is not None and state.sent and state.used(now) >= state.share:
             return max(0.0, state.sent[0] + WINDOW_SECONDS - now)
-        return ELSEWHERE_SECONDS
+        return max(ELSEWHERE_SECONDS, self._peers.settles_in)

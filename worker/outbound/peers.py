@@ -77,10 +77,13 @@ class Peers:
         count = len(names)
         if count == 1:
             return limit
-        if self._clock.monotonic() - self._began_at < SETTLING_SECONDS:
-            return 0
         turn = (names.index(self.name) + crc32(f"{place.profile} {place.address}".encode())) % count
         return limit // count + (turn < limit % count)
+
+    @property
+    def settles_in(self) -> float:
+        """In how many seconds this worker may use its share, the others having heard of it."""
+        return max(0.0, self._began_at + SETTLING_SECONDS - self._clock.monotonic()) if self.count > 1 else 0.0
 
     @property
     def rank(self) -> int:

@@ -1,0 +1,74 @@
+"""One mailbox's campaign, limit or server in trouble is nobody else's; and everything goes on by itself."""
+
+import json
+
+import pytest
+
+from benchmarks.fairness import CAMPAIGN, LIMITED, behind_a_gate, campaign, others_seconds, outage
+from scripts.fleet import Fleet
+from tests.integration.rabbitmq.commands import Command
+from tests.scenarios.conftest import StartFleet
+from tests.scenarios.requests import request
+
+SLACK_SECONDS = 2.0
+"""What a busy machine may add, with so few mails."""
+
+FEW = LIMITED.replace("messages_per_minute = 30", "messages_per_minute = 8")
+
+
+def _sent(fleet: Fleet, mailbox: str) -> int:
+    return sum(
+        each["type"] == "crm.email.accepted.v1" and each["data"]["mailbox"] == mailbox for each in fleet.statuses
+    )
+
+
+@pytest.mark.parametrize("key", ["email.send", "email.send.bulk"])
+async def test_a_campaign_beyond_its_limit_delays_nobody(start_fleet: StartFleet, key: str) -> None:
+    fleet = await start_fleet(profiles=LIMITED)
+    result = await campaign(fleet, mails=500, others=60, key=key)
+    assert result.numbers["campaign_sent"] <= 30
+    await fleet.until(lambda: _sent(fleet, CAMPAIGN) >= 30, 30)
+    assert result.numbers["p95_beside_seconds"] <= 2 * result.numbers["p95_alone_seconds"] + SLACK_SECONDS
+
+
+async def test_a_limit_holds_for_all_workers_and_status_tells(start_fleet: StartFleet, amqp_url: str) -> None:
+    fleet = await start_fleet(workers=3, profiles=FEW)
+    await others_seconds(fleet, 5)
+    await fleet.publish(request(f"few-{number}", CAMPAIGN) for number in range(30))
+    await fleet.until(lambda: _sent(fleet, CAMPAIGN) == 8, 20)
+    await others_seconds(fleet, 20)
+    assert _sent(fleet, CAMPAIGN) == 8
+    run = await Command(amqp_url)("status", "--json")
+    [waiting] = [each for each in json.loads(run.out)["mailboxes"] if each["state"] == "waiting"]
+    assert (waiting["mailbox"], waiting["cause"]) == (CAMPAIGN, "it may send 8 a minute")
+    assert waiting["waiting"] > 0
+    assert run.status == 0, "to wait for one's turn is no trouble"
+    assert not fleet.reached["deferred"]
+
+
+async def test_a_server_that_is_down_is_nobody_elses_trouble(start_fleet: StartFleet) -> None:
+    fleet = await start_fleet(workers=0, environment={"MAILROUTER_EWS_TIMEOUT_SECONDS": "5"})
+    async with behind_a_gate(fleet, 2) as gate:
+        result = await outage(fleet, gate, down_seconds=9, mails=60, others=20)
+    others_quick = "the others' p95 is more than twice that of an empty system"  # of so few it tells little
+    assert [each for each in result.faults if each != others_quick] == []
+    assert result.numbers["p95_beside_seconds"] <= 2 * result.numbers["p95_alone_seconds"] + SLACK_SECONDS
+
+
+async def test_a_right_that_was_missing_is_noticed_when_it_is_there(start_fleet: StartFleet) -> None:
+    """Its mail is deferred once, with the remedy; the others of the account do not notice; then it goes by itself."""
+    fleet = await start_fleet()
+    await fleet.order("faults", kind="sendasdenied", mailbox="desk@contoso.example")
+    denied = [request(f"denied-{number}", "desk@contoso.example") for number in range(5)]
+    await fleet.publish(denied)
+    ids = [each["data"]["email_id"] for each in denied]
+    await fleet.until(lambda: all(fleet.about(each) for each in ids), 20)
+    assert max(await others_seconds(fleet, 20)) <= 10
+    await fleet.clear_faults()
+    await fleet.until(lambda: all("accepted" in fleet.states[each].values() for each in ids), 60)
+    for each in ids:
+        deferred, accepted = fleet.about(each)
+        assert deferred["data"]["reason"]["code"] == "ErrorSendAsDenied"
+        assert "Add-RecipientPermission" in deferred["data"]["reason"]["remedy"] or "Send As" in str(deferred)
+        assert accepted["type"] == "crm.email.accepted.v1"
+    assert (await fleet.arrived())["doubled"] == {}
