@@ -1,6 +1,6 @@
 """An upgrade under load: workers of an older revision and of this one side by side on one broker, each mail once.
 
-    python -m benchmarks.upgrade v0.1.0            what the next release is to be upgraded from
+    python -m benchmarks.upgrade v1.0.0            what the next release is to be upgraded from
     python -m benchmarks.upgrade 9c34fe9 -n 1000   any revision, smaller
 
 Two older workers send and read while answers get lost. One is replaced by this version's, then the other; then one goes

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 _TABLES = """
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS email (
     id INTEGER PRIMARY KEY,
     sender TEXT NOT NULL,
@@ -32,6 +33,7 @@ CREATE TABLE IF NOT EXISTS seen (event_id TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS received (
     id INTEGER PRIMARY KEY, mailbox TEXT NOT NULL, sender TEXT NOT NULL, subject TEXT NOT NULL, email_id TEXT
 );
+COMMIT;
 """
 
 _ONE_BOUNCE = "UPDATE email SET bounces = bounces + 1 WHERE id = ?"
@@ -42,7 +44,6 @@ class Store:
     def __init__(self, file: Path) -> None:
         self._file = file
         with self._opened() as database:
-            database.execute("PRAGMA journal_mode = WAL")
             database.executescript(_TABLES)
 
     def write(self, sender: str, recipient: str, subject: str, text: str) -> str:

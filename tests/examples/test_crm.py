@@ -1,8 +1,11 @@
 """The example CRM with a real broker, a real worker and the sandbox Exchange: what it stores, it stores once."""
 
 import sqlite3
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -126,3 +129,16 @@ async def _in_hand(fleet: Fleet) -> None:
         return waiting == [0, 0] and inbound
 
     await eventually(both, SECONDS)
+
+
+def test_several_begin_at_once(tmp_path: Path) -> None:
+    """On a database that is not there yet: the CRM that runs, and whoever writes the first e-mail."""
+    together = Barrier(4, timeout=20)
+
+    def begin(number: int) -> str:
+        together.wait()
+        return Store(tmp_path / f"{number // 4}.sqlite").write(DESK, "x@customer.example", "Good morning", "")
+
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(begin, range(400)))
+    assert Counter(made) == {f"letter-{number}": 100 for number in range(1, 5)}
