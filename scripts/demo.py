@@ -7,11 +7,13 @@ is answered comes back.
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 import tempfile
 import time
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -27,6 +29,7 @@ from scripts.given_broker import queue_in_use, remove_topology
 from scripts.samples import DOMAIN, event
 
 EVENTS = 200
+ENVIRONMENT = "demo.env"
 LIMIT_SECONDS = 120
 HANDFUL = 5
 STATES = {"accepted": "", "deferred": " on their way", "failed": "", "unresolved": ""}
@@ -169,19 +172,36 @@ async def demo(*, keep: bool) -> bool:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailrouter-demo-")))
         console.print("Starting RabbitMQ, the sandbox Exchange and two workers …")
         fleet = await stack.enter_async_context(Fleet(directory, broker_url=given, profiles=reading([READ])))
-        await stack.enter_async_context(fleet.listening())
         show = Show(fleet, console)
         console.print(f"Publishing {EVENTS} events, as a CRM would.\n")
-        await show.run(console)
-        good = await summary(fleet, show, console)
-        console.print("Next: README.md; docs/crm-developers.md, docs/operators.md, docs/exchange-administrators.md.")
+        async with fleet.listening():
+            await show.run(console)
+            good = await summary(fleet, show, console)
+        console.print("Next: docs/quick-start.md, and what docs/index.md names.")
         if keep:
             console.print(where(fleet))
-            command = f"MAILROUTER_AMQP_URL={fleet.broker_url} .venv/bin/mailrouter dead list"
-            console.print(f"The dead letter: {command}", soft_wrap=True)
-            console.print("Running until you press Ctrl-C.")
-            await _interrupted()
+            with environment_file(fleet):
+                console.print(f"In another terminal, in this directory:  . ./{ENVIRONMENT}", soft_wrap=True)
+                console.print("and for example:  .venv/bin/mailrouter dead list", soft_wrap=True)
+                console.print("Running until you press Ctrl-C.")
+                await _interrupted()
     return good
+
+
+@contextmanager
+def environment_file(fleet: Fleet) -> Iterator[None]:
+    """A file of what a shell needs to use this fleet; it goes when the fleet does."""
+    file = Path(ENVIRONMENT)
+    names = {name: value for name, value in fleet.settings().items() if name.startswith(("MAILROUTER_", "FLEET_"))}
+    del names["MAILROUTER_LOG_FORMAT"]
+    names["SANDBOX"] = fleet.witness
+    file.unlink(missing_ok=True)
+    file.touch(mode=0o600)
+    file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in names.items()))
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
 
 
 async def _interrupted() -> None:

@@ -2,17 +2,15 @@
 
 import asyncio
 import os
-import shlex
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from scripts.fleet import Fleet
-from scripts.private_broker import PrivateBroker
 from tests.unit.docs import example
 
-CRM, OPERATORS = "docs/crm-developers.md", "docs/operators.md"
+CRM = "docs/crm-developers.md"
 LINE_SECONDS = 30
 
 
@@ -51,21 +49,3 @@ async def test_publisher_and_consumer(tmp_path: Path, amqp_url: str) -> None:
     ):
         await ends_well(sys.executable, written(tmp_path, "publisher"), url=amqp_url)
         assert await line_of(consumer) == "a3f09c1e accepted"
-
-
-async def test_the_rights_suffice(tmp_path: Path, broker_node: PrivateBroker) -> None:
-    """The worker's account declares; the CRM's publishes and reads, and may do nothing else."""
-    broker_node.control("add_vhost", "contoso")
-    for line in example(OPERATORS, "permissions").splitlines():
-        _rabbitmqctl, *command = shlex.split(line)
-        broker_node.control("add_user", command[3], "secret")
-        broker_node.control(*command)
-    of_worker, of_crm = (f"amqp://{user}:secret@127.0.0.1:{broker_node.port}/contoso" for user in ("mailrouter", "crm"))
-    mailrouter = (sys.executable, "-m", "worker")
-    await ends_well(*mailrouter, "topology", "declare", url=of_worker)
-    async with Fleet(tmp_path, workers=1, broker_url=of_worker):
-        async with running(sys.executable, written(tmp_path, "consumer"), url=of_crm) as consumer:
-            await ends_well(sys.executable, written(tmp_path, "publisher"), url=of_crm)
-            assert await line_of(consumer) == "a3f09c1e accepted"
-        async with running(*mailrouter, "topology", "declare", url=of_crm) as refused:
-            assert await asyncio.wait_for(refused.wait(), LINE_SECONDS) == 2

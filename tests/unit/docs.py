@@ -11,6 +11,8 @@ PAGES: Final = (
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
     *(f"docs/{each.name}" for each in sorted((ROOT / "docs").glob("*.md"))),
 )
 

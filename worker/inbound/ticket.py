@@ -1,10 +1,12 @@
 """What travels between scheduler and pollers: tickets one way, reports and hints the other, as JSON on the broker.
 
 All of it is the fleet's own, and none of it is worth keeping: whoever cannot read a message drops it, and what it was
-about is found by the next poll.
+about is found by the next poll. Workers of several versions run side by side: what is added to one of these gets a
+default, and what a newer worker tells beyond them is ignored.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -110,7 +112,7 @@ def read(body: bytes, wanted: type[Wanted]) -> Wanted | None:
     try:
         told = orjson.loads(body)
         kind = _KINDS[told.pop("kind")]
-        found = kind(**_fields(told))
+        found = kind(**_known(kind, told))
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
     return found if isinstance(found, wanted) else None
@@ -120,8 +122,10 @@ def read_report(body: bytes) -> Report | None:
     return read(body, Polled) or read(body, Hint) or read(body, Listened)
 
 
-def _fields(told: dict[str, Any]) -> dict[str, Any]:
-    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
-    if isinstance(reason := fields.get("reason"), dict):
-        fields["reason"] = Reason(**{**reason, "scope": Scope(reason["scope"])})
-    return fields
+def _known(kind: type[Carried | Reason], told: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of the fields that there are."""
+    names = {each.name for each in fields(kind)}
+    known = {name: tuple(each) if isinstance(each, list) else each for name, each in told.items() if name in names}
+    if isinstance(reason := known.get("reason"), dict):
+        known["reason"] = Reason(**{**_known(Reason, reason), "scope": Scope(reason["scope"])})
+    return known

@@ -1,0 +1,1 @@
+"""What a CRM developer copies. Run by tests/examples."""
