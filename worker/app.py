@@ -371,6 +371,8 @@ def _correlation_key(settings: Settings) -> bytes | None:
 def _observe(profile: str, operation: str, result: str, seconds: float) -> None:
     if result == "busy":
         metrics.throttled_total.labels(profile).inc()
+    elif result == "sign-in":
+        metrics.sign_in_failures_total.labels(profile).inc()
     metrics.ews_requests_total.labels(operation, result).inc()
     metrics.ews_seconds.labels(operation).observe(seconds)
 

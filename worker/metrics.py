@@ -69,7 +69,7 @@ mailboxes: Final = Gauge(
 )
 ews_requests_total: Final = Counter(
     "mailrouter_ews_requests",
-    "Requests to Exchange, by operation and result: ok, error, busy, denied, no-answer.",
+    "Requests to Exchange, by operation and result: ok, error, busy, denied, sign-in (the account), no-answer.",
     ("operation", "result"),
     registry=REGISTRY,
 )
@@ -83,6 +83,12 @@ ews_seconds: Final = Histogram(
 throttled_total: Final = Counter(
     "mailrouter_throttled",
     "Times Exchange said that it is busy or that we are too fast.",
+    ("profile",),
+    registry=REGISTRY,
+)
+sign_in_failures_total: Final = Counter(
+    "mailrouter_sign_in_failures",
+    "Requests that came to nothing because the profile's account could not sign in.",
     ("profile",),
     registry=REGISTRY,
 )
