@@ -81,6 +81,7 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
         lookup=Lookup(clock, hosts=frozenset(settings.autodiscover_hosts or ()), resolver=elsewhere),
     )
     in_force.follow(lambda _book: transport.renew())
+    metrics.token_ends.read, metrics.certificate_ends.read = transport.tokens_end, transport.certificates_end
     in_force.follow(_tell_profiles)
     _tell_start(settings, roles)
     outbound = OutboundFlow(settings, in_force, transport, clock, key) if "outbound" in roles else None

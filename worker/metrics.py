@@ -2,9 +2,13 @@
 never a message id, never an address.
 """
 
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from worker import __version__
 
@@ -97,6 +101,32 @@ dead_total: Final = Counter(
     "Messages put into the dead-letter queue, by reason.",
     ("reason",),
     registry=REGISTRY,
+)
+
+
+class Expiries(Collector):
+    """When something of each profile ends. `read` is asked at each scrape: a profile that is gone is told no more."""
+
+    def __init__(self, name: str, documentation: str) -> None:
+        self.read: Callable[[], Mapping[str, datetime]] = dict
+        self._name = name
+        self._documentation = documentation
+        REGISTRY.register(self)
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        family = GaugeMetricFamily(self._name, self._documentation, labels=("profile",))
+        for profile, ends_at in self.read().items():
+            family.add_metric((profile,), ends_at.timestamp())
+        yield family
+
+
+token_ends: Final = Expiries(
+    "mailrouter_token_expiry_timestamp_seconds",
+    "When the token in use ends, which is renewed before then while there is work.",
+)
+certificate_ends: Final = Expiries(
+    "mailrouter_certificate_expiry_timestamp_seconds",
+    "When the certificate ends that the application signs in by.",
 )
 broker_connected: Final = Gauge(
     "mailrouter_broker_connected",
