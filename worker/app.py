@@ -30,6 +30,7 @@ from worker.inbound.poll import Desk
 from worker.inbound.poller import Poller
 from worker.inbound.scheduler import Scheduler
 from worker.mail.incoming import IncomingTransport
+from worker.mail.outcome import Scope
 from worker.mail.store import AttachmentStore
 from worker.mail.transport import Transport, WorkingMailbox
 from worker.monitoring.http import serve_http
@@ -58,6 +59,9 @@ _log = structlog.get_logger("worker")
 
 LISTENS_PREFETCH: Final = 50
 """Connections for notifications that one worker keeps open, at most."""
+
+PAUSING: Final = tuple(scope for scope in Scope if scope.beyond_message)
+"""What may be paused."""
 
 
 async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
@@ -173,6 +177,9 @@ class OutboundFlow:
             lambda: self._outbound.active_mailboxes if self._outbound else 0
         )
         metrics.mailboxes.labels("paused").set_function(lambda: self._pauses.mailboxes)
+        for scope in PAUSING:
+            longest = metrics.longest_pause_seconds.labels("outgoing", scope)
+            longest.set_function(functools.partial(self._pauses.longest_seconds, scope))
         self._limits = Limits(
             max_event_bytes=settings.max_event_bytes,
             horizon=timedelta(days=settings.horizon_days),
@@ -247,6 +254,9 @@ class InboundFlow:
         in_force.follow(self._renew)
         metrics.mailboxes.labels("read").set_function(lambda: self._count(troubled=False))
         metrics.mailboxes.labels("unread").set_function(lambda: self._count(troubled=True))
+        for scope in PAUSING:
+            longest = metrics.longest_pause_seconds.labels("incoming", scope)
+            longest.set_function(functools.partial(self._longest_seconds, scope))
 
     def state(self) -> InboundState:
         """What `mailrouter status` tells of it."""
@@ -285,6 +295,10 @@ class InboundFlow:
     def _count(self, *, troubled: bool) -> int:
         schedule = self._scheduler.schedule
         return schedule.count(troubled=troubled) if schedule else 0
+
+    def _longest_seconds(self, scope: Scope) -> float:
+        schedule = self._scheduler.schedule
+        return schedule.longest_seconds(scope, self._clock.monotonic()) if schedule else 0.0
 
 
 async def _then_stop(session: Session, listener: Listener) -> None:

@@ -71,6 +71,13 @@ mailboxes: Final = Gauge(
     ("state",),
     registry=REGISTRY,
 )
+longest_pause_seconds: Final = Gauge(
+    "mailrouter_longest_pause_seconds",
+    "Age of the oldest trouble that holds up mail: outgoing, known to this worker; incoming, told by the scheduler. By "
+    "scope: mailbox, profile, server; 0 for none.",
+    ("direction", "scope"),
+    registry=REGISTRY,
+)
 ews_requests_total: Final = Counter(
     "mailrouter_ews_requests",
     "Requests to Exchange, by operation and result: ok, error, busy, denied, sign-in (the account), no-answer.",

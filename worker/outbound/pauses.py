@@ -18,6 +18,9 @@ from worker.mail.transport import WorkingMailbox
 MOST: Final = 10_000
 """So many are kept before those that have run out are forgotten."""
 
+FRESH_SECONDS: Final = 120.0
+"""So long after a pause its probe may take to come. Without one no mail waits any more, and nobody knows."""
+
 _LOST: Final = "no-answer"
 
 
@@ -91,6 +94,12 @@ class Pauses:
             for key, pause in self._pauses.items()
             if pause.until > now
         )
+
+    def longest_seconds(self, scope: Scope) -> float:
+        """How long ago the oldest trouble of a scope began that holds up mail; 0 for none."""
+        now = self._clock.monotonic()
+        held_up = (each for each in self._pauses.values() if each.until + FRESH_SECONDS > now)
+        return max((now - each.since for each in held_up if each.reason.scope is scope), default=0.0)
 
     @property
     def mailboxes(self) -> int:

@@ -57,6 +57,23 @@ def test_a_mail_that_goes_out_ends_the_trouble() -> None:
     assert pauses.of(ANNA) is None
 
 
+def test_the_oldest_trouble_is_told_by_scope_while_probes_come() -> None:
+    clock = StubClock()
+    pauses = Pauses(clock)
+    pauses.failed(ANNA, TROUBLE)
+    clock.seconds = 100.0
+    pauses.failed(ANNA, TROUBLE)
+    pauses.failed(BEA, TROUBLE)
+    pauses.failed(CARA, DOWN)
+    clock.seconds = 110.0
+    assert [pauses.longest_seconds(each) for each in (Scope.MAILBOX, Scope.PROFILE, Scope.SERVER)] == [110.0, 0.0, 10.0]
+    clock.seconds = 200.0
+    pauses.succeeded(ANNA)
+    assert pauses.longest_seconds(Scope.MAILBOX) == 100.0
+    clock.seconds = 103.0 + module.FRESH_SECONDS
+    assert pauses.longest_seconds(Scope.MAILBOX) == 0.0, "no mail waits: nobody has probed"
+
+
 def test_pauses_grow_while_probes_fail() -> None:
     clock = StubClock()
     pauses = Pauses(clock)
