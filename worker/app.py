@@ -87,6 +87,7 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
     in_force.follow(lambda _book: transport.renew())
     metrics.token_ends.read, metrics.certificate_ends.read = transport.tokens_end, transport.certificates_end
     in_force.follow(_tell_profiles)
+    in_force.follow(_count_from_zero)
     _tell_start(settings, roles)
     outbound = OutboundFlow(settings, in_force, transport, clock, key) if "outbound" in roles else None
     inbound = InboundFlow(settings, in_force, transport, clock, key=key, store=store) if "inbound" in roles else None
@@ -390,6 +391,19 @@ def _observe(profile: str, operation: str, result: str, seconds: float) -> None:
         metrics.sign_in_failures_total.labels(profile).inc()
     metrics.ews_requests_total.labels(operation, result).inc()
     metrics.ews_seconds.labels(operation).observe(seconds)
+
+
+def _count_from_zero(book: Book) -> None:
+    """What alerts compare is there before it first happens: Prometheus sees no increase of what was not there."""
+    for profile in book.directory.profiles.values():
+        metrics.throttled_total.labels(profile.name)
+        metrics.sign_in_failures_total.labels(profile.name)
+        if profile.direction == "outgoing":
+            for outcome in ("accepted", "deferred", "failed", "unresolved"):
+                metrics.outbound_total.labels(outcome, profile.name)
+        else:
+            for result in ("ok", "failed"):
+                metrics.polls_total.labels(result, profile.name)
 
 
 def _tell_start(settings: Settings, roles: frozenset[str]) -> None:

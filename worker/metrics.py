@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -141,3 +149,4 @@ broker_connected: Final = Gauge(
     registry=REGISTRY,
 )
 Info("mailrouter_build", "The version that runs.", registry=REGISTRY).info({"version": __version__})
+ProcessCollector(registry=REGISTRY)
