@@ -31,6 +31,7 @@ from worker.inbound.poll import Desk
 from worker.inbound.poller import Poller
 from worker.inbound.scheduler import Scheduler
 from worker.mail.incoming import IncomingTransport
+from worker.mail.outcome import Scope
 from worker.mail.store import AttachmentStore
 from worker.mail.transport import Transport, WorkingMailbox
 from worker.monitoring.http import serve_http
@@ -64,6 +65,9 @@ _log = structlog.get_logger("worker")
 LISTENS_PREFETCH: Final = 50
 """Connections for notifications that one worker keeps open, at most."""
 
+PAUSING: Final = tuple(scope for scope in Scope if scope.beyond_message)
+"""What may be paused."""
+
 
 async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
     """Work until SIGTERM or SIGINT. Raises ConfigurationError for whatever a person has to correct first."""
@@ -86,7 +90,9 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
         lookup=Lookup(clock, hosts=frozenset(settings.autodiscover_hosts or ()), resolver=elsewhere),
     )
     in_force.follow(lambda _book: transport.renew())
+    metrics.token_ends.read, metrics.certificate_ends.read = transport.tokens_end, transport.certificates_end
     in_force.follow(_tell_profiles)
+    in_force.follow(_count_from_zero)
     _tell_start(settings, roles)
     outbound = OutboundFlow(settings, in_force, transport, clock, key) if "outbound" in roles else None
     inbound = InboundFlow(settings, in_force, transport, clock, key=key, store=store) if "inbound" in roles else None
@@ -192,6 +198,9 @@ class OutboundFlow:
             lambda: self._outbound.active_mailboxes if self._outbound else 0
         )
         metrics.mailboxes.labels("paused").set_function(lambda: self._pauses.mailboxes)
+        for scope in PAUSING:
+            longest = metrics.longest_pause_seconds.labels("outgoing", scope)
+            longest.set_function(functools.partial(self._pauses.longest_seconds, scope))
         self._limits = Limits(
             max_event_bytes=settings.max_event_bytes,
             horizon=timedelta(days=settings.horizon_days),
@@ -269,6 +278,9 @@ class InboundFlow:
         in_force.follow(self._renew)
         metrics.mailboxes.labels("read").set_function(lambda: self._count(troubled=False))
         metrics.mailboxes.labels("unread").set_function(lambda: self._count(troubled=True))
+        for scope in PAUSING:
+            longest = metrics.longest_pause_seconds.labels("incoming", scope)
+            longest.set_function(functools.partial(self._longest_seconds, scope))
 
     def state(self) -> InboundState:
         """What `mailrouter status` tells of it."""
@@ -307,6 +319,10 @@ class InboundFlow:
     def _count(self, *, troubled: bool) -> int:
         schedule = self._scheduler.schedule
         return schedule.count(troubled=troubled) if schedule else 0
+
+    def _longest_seconds(self, scope: Scope) -> float:
+        schedule = self._scheduler.schedule
+        return schedule.longest_seconds(scope, self._clock.monotonic()) if schedule else 0.0
 
 
 async def _then_stop(session: Session, listener: Listener) -> None:
@@ -402,8 +418,23 @@ def _correlation_key(settings: Settings) -> bytes | None:
 def _observe(profile: str, operation: str, result: str, seconds: float) -> None:
     if result == "busy":
         metrics.throttled_total.labels(profile).inc()
+    elif result == "sign-in":
+        metrics.sign_in_failures_total.labels(profile).inc()
     metrics.ews_requests_total.labels(operation, result).inc()
     metrics.ews_seconds.labels(operation).observe(seconds)
+
+
+def _count_from_zero(book: Book) -> None:
+    """What alerts compare is there before it first happens: Prometheus sees no increase of what was not there."""
+    for profile in book.directory.profiles.values():
+        metrics.throttled_total.labels(profile.name)
+        metrics.sign_in_failures_total.labels(profile.name)
+        if profile.direction == "outgoing":
+            for outcome in ("accepted", "deferred", "failed", "unresolved"):
+                metrics.outbound_total.labels(outcome, profile.name)
+        else:
+            for result in ("ok", "failed"):
+                metrics.polls_total.labels(result, profile.name)
 
 
 def _tell_start(settings: Settings, roles: frozenset[str]) -> None:

@@ -2,9 +2,21 @@
 never a message id, never an address.
 """
 
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from worker import __version__
 
@@ -67,9 +79,16 @@ mailboxes: Final = Gauge(
     ("state",),
     registry=REGISTRY,
 )
+longest_pause_seconds: Final = Gauge(
+    "mailrouter_longest_pause_seconds",
+    "Age of the oldest trouble that holds up mail: outgoing, known to this worker; incoming, told by the scheduler. By "
+    "scope: mailbox, profile, server; 0 for none.",
+    ("direction", "scope"),
+    registry=REGISTRY,
+)
 ews_requests_total: Final = Counter(
     "mailrouter_ews_requests",
-    "Requests to Exchange, by operation and result: ok, error, busy, denied, no-answer.",
+    "Requests to Exchange, by operation and result: ok, error, busy, denied, sign-in (the account), no-answer.",
     ("operation", "result"),
     registry=REGISTRY,
 )
@@ -86,11 +105,43 @@ throttled_total: Final = Counter(
     ("profile",),
     registry=REGISTRY,
 )
+sign_in_failures_total: Final = Counter(
+    "mailrouter_sign_in_failures",
+    "Requests that came to nothing because the profile's account could not sign in.",
+    ("profile",),
+    registry=REGISTRY,
+)
 dead_total: Final = Counter(
     "mailrouter_dead",
     "Messages put into the dead-letter queue, by reason.",
     ("reason",),
     registry=REGISTRY,
+)
+
+
+class Expiries(Collector):
+    """When something of each profile ends. `read` is asked at each scrape: a profile that is gone is told no more."""
+
+    def __init__(self, name: str, documentation: str) -> None:
+        self.read: Callable[[], Mapping[str, datetime]] = dict
+        self._name = name
+        self._documentation = documentation
+        REGISTRY.register(self)
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        family = GaugeMetricFamily(self._name, self._documentation, labels=("profile",))
+        for profile, ends_at in self.read().items():
+            family.add_metric((profile,), ends_at.timestamp())
+        yield family
+
+
+token_ends: Final = Expiries(
+    "mailrouter_token_expiry_timestamp_seconds",
+    "When the token in use ends, which is renewed before then while there is work.",
+)
+certificate_ends: Final = Expiries(
+    "mailrouter_certificate_expiry_timestamp_seconds",
+    "When the certificate ends that the application signs in by.",
 )
 broker_connected: Final = Gauge(
     "mailrouter_broker_connected",
@@ -98,3 +149,4 @@ broker_connected: Final = Gauge(
     registry=REGISTRY,
 )
 Info("mailrouter_build", "The version that runs.", registry=REGISTRY).info({"version": __version__})
+ProcessCollector(registry=REGISTRY)

@@ -147,6 +147,17 @@ async def test_an_application_signs_in_by_its_certificate(start: Start) -> None:
         assert await scene.draft() == Drafted()
 
 
+async def test_when_a_profiles_token_and_certificate_end_is_told_while_it_is_in_use(start: Start) -> None:
+    async with start(by_certificate(30), impersonate=True) as scene:
+        assert (scene.transport.tokens_end(), scene.transport.certificates_end()) == ({}, {})
+        await scene.draft()
+        now = scene.clock.now()
+        assert timedelta(0) < scene.transport.tokens_end()["P"] - now <= timedelta(hours=1, minutes=30)
+        assert timedelta(days=29) < scene.transport.certificates_end()["P"] - now <= timedelta(days=30)
+        scene.transport.renew()
+        assert (scene.transport.tokens_end(), scene.transport.certificates_end()) == ({}, {})
+
+
 async def test_a_certificate_that_has_expired_is_not_even_tried(start: Start) -> None:
     async with start(by_certificate(-1), impersonate=True) as scene:
         assert await scene.refused() == "token-certificate"

@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from aiohttp.abc import AbstractResolver
@@ -16,6 +16,7 @@ from worker.ews.folders import Folders
 from worker.ews.incoming import EwsIncomingMailbox
 from worker.ews.listen import Group
 from worker.ews.mailbox import EwsMailbox
+from worker.ews.oauth import Tokens
 from worker.ews.reading import of_mailbox
 from worker.ews.trouble import Trouble
 from worker.mail.incoming import Heard
@@ -116,6 +117,21 @@ class EwsTransport:
                 for mailbox in mailboxes:
                     tasks.create_task(one(mailbox))
         return found
+
+    def tokens_end(self) -> Mapping[str, datetime]:
+        """When the token of each profile that is in use ends; only of those that sign in by one."""
+        return {profile: tokens.token_ends_at for profile, tokens in self._tokens() if tokens.token_ends_at}
+
+    def certificates_end(self) -> Mapping[str, datetime]:
+        """Likewise the certificate that the token was asked for by."""
+        return {profile: tokens.certificate_ends_at for profile, tokens in self._tokens() if tokens.certificate_ends_at}
+
+    def _tokens(self) -> Iterator[tuple[str, Tokens]]:
+        """In the order in which they came into use, those of what is reached no more left out."""
+        reached = set(self._reached.values())
+        for endpoint, exchange in self._exchanges.items():
+            if exchange.tokens is not None and exchange in reached:
+                yield endpoint.profile, exchange.tokens
 
     async def close(self) -> None:
         for exchange in self._exchanges.values():

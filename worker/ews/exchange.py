@@ -47,7 +47,7 @@ _Ask = Callable[[Wire, Mapping[str, str]], Awaitable[Answer | NoAnswer]]
 
 
 class Observe(Protocol):
-    """Told of every request: result is ok, error, busy, denied or no-answer."""
+    """Told of every request: result is ok, error, busy, denied, sign-in or no-answer."""
 
     def __call__(self, profile: str, operation: str, result: str, seconds: float) -> None: ...
 
@@ -295,4 +295,6 @@ def _result(got: tuple[ResponseMessage, ...] | Trouble) -> str:
 def _failed(verdict: Verdict) -> str:
     if verdict is BUSY:
         return "busy"
+    if verdict.about_account:
+        return "sign-in"
     return "denied" if verdict.disposition is Disposition.PAUSE else "error"

@@ -147,6 +147,11 @@ class Schedule:
             for watch in self.watches.values()
         )
 
+    def longest_seconds(self, scope: Scope, now: float) -> float:
+        """How long ago the oldest trouble of a scope began; 0 for none."""
+        troubles = [each.trouble for each in self.watches.values()] + [each.trouble for each in self.lanes.values()]
+        return max((now - each.since for each in troubles if each and each.reason.scope is scope), default=0.0)
+
     def not_issued(self, watch: Watch, now: float) -> None:
         """Its ticket did not get out: again in a while."""
         self._back(watch)

@@ -203,7 +203,7 @@ class Pauses:
             if pause.stands(now)
         )
 
-    def longest(self, scope: Scope) -> float:
+    def longest_seconds(self, scope: Scope) -> float:
         """For how many seconds the longest pause of a scope has gone on."""
         now = self._clock.monotonic()
         standing = (each for key, each in self._pauses.items() if key.scope is scope and each.stands(now))

@@ -76,7 +76,7 @@ async def test_a_request_says_who_it_is_and_whom_it_is_for() -> None:
         (says(http(200, response("CreateItem", failure("CreateItem", "ErrorItemSave")))), Unknown, "error"),
         (says(http(200, response("CreateItem", failure("CreateItem", "ErrorServerBusy")))), Deferred, "busy"),
         (says(http(503)), Deferred, "busy"),
-        (says(http(401)), Deferred, "denied"),
+        (says(http(401)), Deferred, "sign-in"),
         (says(http(403)), Deferred, "denied"),
         (says(http(200, response("CreateItem", failure("CreateItem", "ErrorAccessDenied")))), Deferred, "denied"),
         (says(http(413)), Rejected, "error"),

@@ -198,3 +198,18 @@ def test_a_thousand_polls_leave_no_heap_behind() -> None:
         plan.polled(report(watch), now)
         now += 10
     assert len(plan._times) < 10
+
+
+def test_the_oldest_trouble_is_told_by_scope_until_it_ends() -> None:
+    plan = schedule(2, 1)
+    first, second, other = plan.take(1.0)
+    back(plan, [first], 1.0, MAILBOX_DENIED)
+    back(plan, [second], 5.0, MAILBOX_DENIED)
+    back(plan, [other], 7.0, SERVER_DOWN)
+    assert [plan.longest_seconds(each, 10.0) for each in (Scope.MAILBOX, Scope.PROFILE, Scope.SERVER)] == [
+        9.0,
+        0.0,
+        3.0,
+    ]
+    plan.polled(report(first), 10.0)
+    assert plan.longest_seconds(Scope.MAILBOX, 10.0) == 5.0

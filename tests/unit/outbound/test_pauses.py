@@ -57,9 +57,9 @@ def test_what_a_failure_speaks_about_is_paused(failure: Deferred, free: set[Work
     scene = Scene()
     scene.pauses.failed(ANNA, failure)
     assert {each for each in (ANNA, BEA, CARA, DAN) if scene.pauses.of(each) is None} == free
-    assert scene.pauses.longest(failure.reason.scope) == 0.0
+    assert scene.pauses.longest_seconds(failure.reason.scope) == 0.0
     scene.wait(7)
-    assert scene.pauses.longest(failure.reason.scope) == 7.0
+    assert scene.pauses.longest_seconds(failure.reason.scope) == 7.0
 
 
 def test_what_fails_for_its_own_reason_pauses_nobody() -> None:
