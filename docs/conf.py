@@ -43,3 +43,7 @@ def _named(link: re.Match[str]) -> str:
 
 def setup(app: Sphinx) -> None:
     app.connect("source-read", read)
+
+
+# The names of recording rules (level:metric:operation) are PromQL, though not to this lexer.
+suppress_warnings = ["misc.highlighting_failure"]
