@@ -148,3 +148,17 @@ async def test_an_alert_fires_when_the_workers_stop_and_ends_when_they_are_back(
     prometheus.scrape(fleet)
     await fleet.until(lambda: fleet.reached["accepted"] == accepted + 3, 30)
     await eventually(quiet, 30)
+
+
+async def test_an_alert_fires_when_an_account_cannot_sign_in(watched: Watched) -> None:
+    fleet, prometheus = watched.fleet, watched.prometheus
+    await asyncio.gather(*(fleet.kill_worker(number, signal.SIGTERM) for number in range(2)))
+    await fleet.start_worker(0, FLEET_PASSWORD="wrong")
+    prometheus.scrape(fleet)
+    await fleet.publish([request(f"refused-{number}", "anna@contoso.example") for number in range(3)])
+
+    async def rings() -> bool:
+        alert = (await prometheus.alerts()).get("MailRouterSignInFailing")
+        return alert is not None and alert["labels"]["profile"] in {"Sandbox", "Inbox"}
+
+    await eventually(rings, 40)
