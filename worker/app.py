@@ -186,7 +186,7 @@ class OutboundFlow:
         self._pauses = Pauses(
             clock,
             server_of=lambda mailbox: server_of(in_force.book, mailbox),
-            probe_seconds=settings.ews_timeout_seconds * 3,
+            probe_seconds=settings.ews_timeout_seconds + 5,
             rank=lambda: peers.rank,
             changed=lambda _key: asked.set(),
         )

@@ -182,7 +182,7 @@ class Lanes:
             entry.place,
             entry.pacing,
             bulk=entry.bulk,
-            due=due_in is not None,
+            due=due_in is not None or entry.unlooked or entry.doubt,  # of these the CRM may wait to hear
             room=lane is None or len(lane.waiting[entry.bulk]) < LANE_MAILS,
             seconds_a_mail=lane.seconds_a_mail if lane else 0.0,
         )
@@ -280,6 +280,7 @@ class Lanes:
             slots, began = self._slots[lane.working.profile, bulk], self._clock.monotonic()
             try:
                 async with slots.free, lane.turn:
+                    slots.moved_at = self._clock.monotonic()
                     batch = lane.take(bulk=bulk, most=self._most)
                     await self._deliver(lane, batch)
             finally:

@@ -156,7 +156,7 @@ class Outbound:
             return
         if (delay := self._behind(delivery, request, history, way, now)) is not None:
             due_at = history.due_at or rfc3339(now + timedelta(seconds=delay))
-            later = replace(history, due_at=due_at, unlooked=history.unlooked or delivery.redelivered)
+            later = replace(history, due_at=due_at)
             since, event_id = self._clock.monotonic(), request.event_id
             self._ended(await self._settlement.wait(delivery, event_id, delay, later), way.route.profile.name, since)
             return
@@ -172,7 +172,8 @@ class Outbound:
         """The short way of a mail that waits in a long line anyway: in how many seconds its turn is. None where there
         is more to it.
         """
-        if request.expires_at or way.closes_at or self._verdict(request, history, now):
+        perhaps_sent = delivery.redelivered or history.unlooked or history.doubt
+        if perhaps_sent or request.expires_at or way.closes_at or self._verdict(request, history, now):
             return None
         return self._pace.behind(way.route.working, bulk=delivery.bulk, due_in=history.due_in(now))
 

@@ -8,8 +8,8 @@ from tests.unit.outbound.build import TROUBLE, entry, placed
 from tests.unit.outbound.fakes import FakeDelivery, FakeFiles, FakeTransport, Journal, StubClock
 from worker.mail.outcome import Deferred, Delivered, Scope, Unresolved
 from worker.mail.transport import WorkingMailbox
-from worker.outbound.entry import Entry, Outcome
-from worker.outbound.lanes import BATCH_MAILS, Lanes
+from worker.outbound.entry import Entry, Outcome, Waiting
+from worker.outbound.lanes import BATCH_MAILS, LANE_MAILS, STALLED_SECONDS, Lanes
 from worker.outbound.pace import Pace
 from worker.outbound.pauses import Pauses
 from worker.outbound.peers import Peers
@@ -242,3 +242,39 @@ async def test_draining_ends_what_is_under_way_and_begins_nothing() -> None:
         yard.transport.outgoing(ANNA).gate.set()
         await drained
     assert [subject.event_id for subject, _ in yard.settled] == ["under way"]
+
+
+async def test_mail_of_a_profile_that_does_not_move_is_not_taken_in_hand() -> None:
+    """A burst after a rest is no standstill."""
+    yard = Yard()
+    async with yard.open(concurrency=1) as lanes:
+        yard.transport.outgoing(ANNA).gate.clear()
+        assert lanes.hold(entry("before")) is None
+        yard.clock.seconds += 3600
+        lanes.submit(entry("first"))
+        await asyncio.sleep(0)
+        assert lanes.hold(placed(BEA, entry("second"))) is None
+        yard.clock.seconds += STALLED_SECONDS + 0.1
+        held = lanes.hold(placed(BEA, entry("third")))
+        assert isinstance(held, Waiting)
+        assert lanes.hold(placed(BEA, entry("campaign", bulk=True))) is None
+        yard.transport.outgoing(ANNA).gate.set()
+
+
+async def test_a_lane_takes_in_two_batches_and_no_more() -> None:
+    yard = Yard()
+    async with yard.open() as lanes:
+        yard.transport.outgoing(ANNA).gate.clear()
+        lanes.submit(entry("first"))
+        await asyncio.sleep(0)
+        held = []
+        for number in range(LANE_MAILS + 5):
+            subject = entry(f"event-{number}")
+            if (reason := lanes.hold(subject)) is None:
+                lanes.submit(subject)
+            else:
+                held.append(reason)
+        assert len(held) == 5
+        assert all(isinstance(each, Waiting) and each.due_at for each in held)
+        assert lanes.hold(placed(BEA, entry("other", mailbox=BEA.address))) is None
+        yard.transport.outgoing(ANNA).gate.set()
