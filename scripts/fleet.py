@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 import aio_pika
 import aiohttp
 import orjson
-from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+from aio_pika.connection import make_url
 
 from scripts.private_broker import PrivateBroker
 
@@ -214,7 +215,7 @@ class Fleet:
         waiting = list(events)
         while waiting:
             with contextlib.suppress(*LOST):
-                async with await aio_pika.connect(self.broker_url) as connection:
+                async with connected(self.broker_url) as connection:
                     channel = await connection.channel(on_return_raises=True)
                     exchange = await channel.get_exchange("crm.mail")
                     while waiting:
@@ -241,7 +242,7 @@ class Fleet:
     async def _listen(self, name: str) -> None:
         while True:
             with contextlib.suppress(*LOST):
-                async with await aio_pika.connect(self.broker_url) as connection:
+                async with connected(self.broker_url) as connection:
                     channel = await connection.channel()
                     await channel.set_qos(500)
                     queue = await channel.get_queue(name)
@@ -345,6 +346,17 @@ class Fleet:
 
 
 LOST = (aio_pika.exceptions.AMQPError, aio_pika.exceptions.ChannelInvalidStateError, OSError, TimeoutError)
+
+
+@contextlib.asynccontextmanager
+async def connected(url: str) -> AsyncIterator[AbstractConnection]:
+    """A connection; closed in any case, also one that was never made: it would try that when it is collected."""
+    connection = aio_pika.Connection(make_url(url))
+    try:
+        await connection.connect()
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float) -> None:

@@ -19,6 +19,7 @@ import aio_pika
 import aiormq.abc
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.connection import make_url
 from aio_pika.exceptions import (
     AMQPConnectionError,
     AMQPError,
@@ -256,12 +257,17 @@ async def _ignore(_message: DeliveredMessage) -> None:
 
 
 async def _opened(address: BrokerAddress, name: str) -> AbstractConnection:
+    connection = aio_pika.Connection(make_url(address.connectable(name)), ssl_context=address.tls())
     try:
         with closing_told():
             async with asyncio.timeout(OPEN_SECONDS):
-                return await aio_pika.connect(address.connectable(name), ssl_context=address.tls())
-    except LOST as error:
-        raise _explained(error, address) from error
+                await connection.connect()
+    except BaseException as error:
+        await connection.close()  # else it tries that when it is collected, perhaps where there is no event loop
+        if isinstance(error, LOST):
+            raise _explained(error, address) from error
+        raise
+    return connection
 
 
 async def _declared(connection: AbstractConnection, address: BrokerAddress) -> None:

@@ -29,7 +29,16 @@ QUIET_SECONDS: Final = 3.0
 HISTORY_HEADERS: Final = frozenset(
     {
         *BURIAL_HEADERS,
-        *("x-attempts", "x-begun-in", "x-doubt", "x-empty-looks", "x-first-seen-at", "x-told", "x-unlooked"),
+        *(
+            "x-attempts",
+            "x-begun-in",
+            "x-doubt",
+            "x-empty-looks",
+            "x-first-seen-at",
+            "x-due-at",
+            "x-told",
+            "x-unlooked",
+        ),
         *("x-waiting-since", "x-waits"),
     }
 )
