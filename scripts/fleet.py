@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 import time
 from collections import Counter
@@ -23,7 +22,7 @@ import orjson
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from aio_pika.connection import make_url
 
-from scripts.private_broker import PrivateBroker
+from scripts.private_broker import PrivateBroker, free_ports
 
 STATUS_QUEUE = "crm.mail.status"
 INBOUND_QUEUE = "crm.mail.inbound"
@@ -182,7 +181,7 @@ class Fleet:
     async def start_worker(self, number: int, **environment: str) -> None:
         """`environment` goes before the fleet's own, for this worker."""
         log = self.directory / f"worker-{number}.log"
-        port = _free_port()
+        (port,) = free_ports(1)
         environment = {**self.settings(), "MAILROUTER_HTTP": f"127.0.0.1:{port}", **environment}
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
@@ -377,10 +376,3 @@ def message(event: Event) -> aio_pika.Message:
         message_id=None if isinstance(event, bytes) else event.get("id"),
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
