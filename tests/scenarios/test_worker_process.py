@@ -168,7 +168,7 @@ async def test_text_logs_are_for_people(fleet: Fleet) -> None:
 async def test_stopped_under_load(fleet: Fleet) -> None:
     """What was in hand goes back to the broker, and its next delivery is its first attempt still."""
     await fleet.order("options", find_pause_seconds=0.1)
-    events = [request(f"load-{number}", f"user{number % 8}@contoso.example") for number in range(120)]
+    events = [request(f"load-{number}", f"user{number % 8}@contoso.example") for number in range(400)]
 
     def accepted() -> int:
         return sum(bool(fleet.about(event["data"]["email_id"])) for event in events)
