@@ -35,7 +35,7 @@ async def test_a_limit_holds_for_all_workers_and_status_tells(start_fleet: Start
     fleet = await start_fleet(workers=3, profiles=FEW)
     await others_seconds(fleet, 5)
     await fleet.publish(request(f"few-{number}", CAMPAIGN) for number in range(30))
-    await fleet.until(lambda: _sent(fleet, CAMPAIGN) == 8, 20)
+    await fleet.until(lambda: _sent(fleet, CAMPAIGN) == 8, 50)
     await others_seconds(fleet, 20)
     assert _sent(fleet, CAMPAIGN) == 8
     run = await Command(amqp_url)("status", "--json")

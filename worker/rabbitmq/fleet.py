@@ -102,9 +102,12 @@ async def answer_questions(
     underlay.on_consumer_cancel_callbacks.add(lambda _: session.end(f"the broker has cancelled consuming {queue}"))
     with closing_told():
         await underlay.queue_bind(queue, FLEET)
-        await underlay.basic_consume(queue, answer, no_ack=True, exclusive=True)
+        consumer = (await underlay.basic_consume(queue, answer, no_ack=True, exclusive=True)).consumer_tag
     listening.set()
     await session.stopping.wait()
+    with closing_told():
+        if consumer is not None:  # what comes while the channel closes would be an error to aiormq
+            await underlay.basic_cancel(consumer)
     await session.release(channel)
 
 
