@@ -69,6 +69,6 @@ async def test_a_right_that_was_missing_is_noticed_when_it_is_there(start_fleet:
     for each in ids:
         deferred, accepted = fleet.about(each)
         assert deferred["data"]["reason"]["code"] == "ErrorSendAsDenied"
-        assert "Add-RecipientPermission" in deferred["data"]["reason"]["remedy"] or "Send As" in str(deferred)
+        assert "Add-ADPermission" in deferred["data"]["reason"]["remedy"]
         assert accepted["type"] == "crm.email.accepted.v1"
     assert (await fleet.arrived())["doubled"] == {}

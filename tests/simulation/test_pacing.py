@@ -28,8 +28,8 @@ def test_a_limit_holds_for_all_workers_together_and_is_used(workers: int) -> Non
 
 @pytest.mark.parametrize(("loss", "churn", "most"), [(0.2, 0.0, 33), (0.0, 0.02, 36), (0.2, 0.05, 45)])
 def test_lost_news_and_dying_workers_cost_little(loss: float, churn: float, most: int) -> None:
-    """A fifth of the news lost costs nothing. A worker that dies takes with it what it sent in its last second and had
-    not told yet: a fifth over the limit at most where one dies every minute, half where it is one every twenty seconds.
+    """A tenth over the limit at most with a fifth of the news lost. A worker that dies takes with it what it sent in
+    its last second and had not told yet: a fifth over where one dies every 50 seconds, half where it is every twenty.
     """
     for seed in range(5):
         fleet = Fleet(seed, 4, {ANNA: 30}, loss=loss, churn=churn)

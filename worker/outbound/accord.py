@@ -2,7 +2,8 @@
 
 One message tells all that matters, so a lost one is made up for by the next. Where more than `MOST` mailboxes or
 troubles are to be told of, they take turns. What a lost message costs: a pause is heard of a second later, by when at
-most a request of each worker that did not hear was made; of a limit, nothing, since each worker keeps to its share.
+most a request of each worker that did not hear was made; a limit is exceeded only where several in a row are lost, so
+that a worker is taken to be gone.
 """
 
 import asyncio

@@ -169,7 +169,8 @@ class Lanes:
         now = self._clock.monotonic()
         slots = self._slots[entry.working.profile, entry.bulk]
         if slots.stalled(now):
-            return Waiting(slots.line.place(now + STALLED_SECONDS, SPACING) - now, "its profile does not move")
+            delay = slots.line.place(now + STALLED_SECONDS, SPACING) - now
+            return Waiting(delay, "its profile does not move", entry.history.empty_looks)
         return self._turn(entry, lane)
 
     def _turn(self, entry: Entry, lane: _Lane | None) -> Waiting | None:
@@ -177,7 +178,7 @@ class Lanes:
         now = self._clock.now()
         due_in = entry.history.due_in(now)
         if due_in is not None and due_in > DUE_SECONDS and entry.pacing.per_minute:
-            return Waiting(due_in, "its turn comes later")
+            return Waiting(due_in, "its turn comes later", entry.history.empty_looks)
         delay = self._pace.wait(
             entry.place,
             entry.pacing,
@@ -189,7 +190,8 @@ class Lanes:
         entry.admitted = delay is None
         if delay is None:
             return None
-        return Waiting(delay, "its mailbox has sent enough for now", due_at=rfc3339(now + timedelta(seconds=delay)))
+        due_at = rfc3339(now + timedelta(seconds=delay))
+        return Waiting(delay, "its mailbox has sent enough for now", entry.history.empty_looks, due_at)
 
     def submit(self, entry: Entry) -> None:
         """Into the lane of the place it is in."""

@@ -27,7 +27,6 @@ ELSEWHERE_SECONDS: Final = 1.0
 DUE_SECONDS: Final = 0.5
 """So much before its moment a mail may go: delays in the broker are no more exact."""
 
-
 SLACK: Final = 1.05
 """The line is somewhat slower than the limit: whoever comes a little early or late then finds room."""
 
@@ -43,8 +42,8 @@ class Pacing:
 @dataclass(slots=True)
 class _Mailbox:
     """`sent`: when mails began to be sent within the last minute, `admitted`: those that are to be sent, `early`: those
-    that came before anything might be sent. `lines`: of
-    those that came new, `late`: of those whose moment came and passed; each for campaign mail (True) and other.
+    that came before anything might be sent. `lines`: of those that came new, `late`: of those whose moment came and
+    passed; each for campaign mail (True) and other.
     """
 
     sent: deque[float] = field(default_factory=deque)

@@ -26,6 +26,7 @@ WINDOW_SECONDS: Final = 60.0
 
 MOST_WORKERS: Final = 1000
 MOST_MAILBOXES: Final = 10_000
+"""So many of one worker are remembered before those are forgotten that have sent nothing for a minute."""
 
 
 @dataclass(slots=True)
@@ -56,10 +57,11 @@ class Peers:
             return
         peer = self._peers.setdefault(news.worker, _Peer(now))
         peer.heard_at = now
+        if len(peer.sent) > MOST_MAILBOXES:
+            since = now - WINDOW_SECONDS
+            peer.sent = {place: told for place, told in peer.sent.items() if told and told[0][0] > since}
         for sent in news.sent:
-            place = WorkingMailbox(sent.profile, sent.mailbox)
-            if place in peer.sent or len(peer.sent) < MOST_MAILBOXES:
-                peer.sent[place] = _moments(sent, now)
+            peer.sent[WorkingMailbox(sent.profile, sent.mailbox)] = _moments(sent, now)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -9,8 +9,9 @@ from tests.unit.outbound.fakes import FakeDelivery, FakeFiles, FakeTransport, Jo
 from worker.mail.outcome import Deferred, Delivered, Scope, Unresolved
 from worker.mail.transport import WorkingMailbox
 from worker.outbound.entry import Entry, Outcome, Waiting
+from worker.outbound.history import History
 from worker.outbound.lanes import BATCH_MAILS, LANE_MAILS, STALLED_SECONDS, Lanes
-from worker.outbound.pace import Pace
+from worker.outbound.pace import Pace, Pacing
 from worker.outbound.pauses import Pauses
 from worker.outbound.peers import Peers
 
@@ -278,3 +279,14 @@ async def test_a_lane_takes_in_two_batches_and_no_more() -> None:
         assert all(isinstance(each, Waiting) and each.due_at for each in held)
         assert lanes.hold(placed(BEA, entry("other", mailbox=BEA.address))) is None
         yard.transport.outgoing(ANNA).gate.set()
+
+
+async def test_waiting_for_ones_turn_forgets_no_look() -> None:
+    """Else a mail in doubt would be looked for for ever, in a mailbox that is always at its limit."""
+    yard = Yard()
+    async with yard.open() as lanes:
+        assert lanes.hold(entry("first", pacing=Pacing(per_minute=1))) is None
+        subject = entry("doubted", pacing=Pacing(per_minute=1), doubt=True, history=History(doubt=True, empty_looks=2))
+        held = lanes.hold(subject)
+        assert isinstance(held, Waiting)
+        assert held.empty_looks == 2

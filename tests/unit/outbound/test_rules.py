@@ -131,3 +131,15 @@ def test_expiry_is_decided_only_by_a_look_that_began_after_it() -> None:
 @pytest.mark.parametrize("sight", [ONE, SEVERAL])
 def test_expired_drafts_are_all_retired_not_sent(sight: Sight) -> None:
     assert rules.after_look(entry(expires_at=EXPIRY), sight, EXPIRY, EXPIRY) == Retire(sight.live, all_of_them=True)
+
+
+def test_a_mail_larger_than_its_profile_takes_fails_before_exchange_is_asked() -> None:
+    subject = entry()
+    subject.max_bytes = subject.message.mail_bytes
+    assert rules.before_create(subject, NOW) == Create()
+    subject.max_bytes -= 1
+    assert rules.before_create(subject, NOW) == LookFor(), "another delivery may have sent it, by another limit"
+    step = rules.after_look(subject, NOTHING, NOW, NOW)
+    assert isinstance(step, Done)
+    assert isinstance(step.outcome, Rejected)
+    assert step.outcome.reason.code == "message-too-large"
