@@ -13,7 +13,7 @@ import os
 import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aio_pika
 import aiormq.abc
@@ -56,6 +56,7 @@ LOST: Final = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)
 _CONNECTING: Final = re.compile(r"\[Errno (\d+)\] Connect call failed")
 _ERRNO: Final = re.compile(r"^\[Errno -?\d+\] ")
 
+Answer = TypeVar("Answer")
 Deliver = Callable[[DeliveredMessage], Coroutine[Any, Any, None]]
 
 _log = structlog.get_logger("broker")
@@ -346,6 +347,20 @@ def closing_told() -> Iterator[None]:
     except Exception as error:
         if type(error) is Exception:
             raise ConnectionResetError("closed") from error
+        raise
+
+
+async def unbroken(call: Coroutine[Any, Any, Answer]) -> Answer:
+    """Do a call of the broker to its end, also where the caller is cancelled meanwhile: aiormq closes the channel of a
+    call that was broken off, and with the channel the session goes, and with the session all work under way.
+    """
+    task = asyncio.ensure_future(call)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.done():
+            await asyncio.wait((task,), timeout=CLOSE_SECONDS)
+        await ended(task)
         raise
 
 

@@ -7,7 +7,7 @@ from pamqp.commands import Basic
 
 from worker.events.broker import Burial, Unconfirmed
 from worker.rabbitmq.broker import Publisher, burial_headers
-from worker.rabbitmq.connection import LOST, Session, closing_told, told
+from worker.rabbitmq.connection import LOST, Session, closing_told, told, unbroken
 from worker.rabbitmq.topology import DEAD, ITEMS, LISTENS, POLLS, REPORTS
 
 _JSON = "application/json"
@@ -38,7 +38,7 @@ class RabbitFleet:
         try:
             with closing_told():
                 for queue in (POLLS, LISTENS):
-                    recalled += (await self._channel.queue_purge(queue)).message_count or 0
+                    recalled += (await unbroken(self._channel.queue_purge(queue))).message_count or 0
         except LOST as error:
             raise Unconfirmed(told(error)) from error
         return recalled
@@ -46,7 +46,7 @@ class RabbitFleet:
     async def waiting(self) -> int:
         try:
             with closing_told():
-                return (await self._channel.queue_declare(POLLS, passive=True)).message_count or 0
+                return (await unbroken(self._channel.queue_declare(POLLS, passive=True))).message_count or 0
         except LOST as error:
             raise Unconfirmed(told(error)) from error
 

@@ -50,6 +50,21 @@ async def test_what_nobody_has_taken_is_recalled_and_nothing_else(
     await queues.reach(topology.POLLS, 0)
 
 
+@pytest.mark.parametrize("call", ["recall", "waiting"])
+async def test_one_that_is_cancelled_while_it_asks_costs_nobody_the_session(
+    session: Session, fleet: RabbitFleet, call: str
+) -> None:
+    for steps in range(1, 9):  # wherever it is between asking and the answer
+        asking = asyncio.create_task(getattr(fleet, call)())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert await fleet.waiting() == 0
+    assert not session.lost.done()
+
+
 async def test_the_ticket_of_a_worker_that_dies_goes_to_another(
     amqp_url: str, fleet: RabbitFleet, queues: Queues
 ) -> None:
