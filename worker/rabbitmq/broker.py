@@ -6,9 +6,8 @@ somebody deleted is back by then.
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
+from uuid import uuid4
 
 from aiormq.exceptions import DeliveryError, PublishError
 from pamqp import encode
@@ -18,12 +17,8 @@ from worker import retry
 from worker.events.broker import Burial, Delivery, Headers, HeaderValue, Unconfirmed
 from worker.rabbitmq.connection import LOST, Session, closing_told, told
 from worker.rabbitmq.consumer import Taken
+from worker.rabbitmq.frames import Frames
 from worker.rabbitmq.topology import DEAD, MAIL, tier_name
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    import aiormq.abc
 
 PUBLISH_SECONDS: Final = 30.0
 """How long the broker may take to confirm one message."""
@@ -56,49 +51,37 @@ BROKER_HEADERS: Final = frozenset(
 BURIAL_HEADERS: Final = ("x-reason", "x-detail", "x-remedy", "x-attempts", "x-first-seen-at", "x-queue")
 
 
-@dataclass(slots=True)
 class Publisher:
     """Publishes over one channel; whatever is not confirmed raises Unconfirmed."""
 
-    _session: Session
-    _channel: "aiormq.abc.AbstractChannel"
-    _under_way: dict[str, asyncio.Event] = field(default_factory=dict)
+    def __init__(self, session: Session, frames: Frames) -> None:
+        self._session = session
+        self._frames = frames
+        self._under_way: dict[str, asyncio.Event] = {}
 
     @classmethod
     async def open(cls, session: Session) -> "Publisher":
         """Raises Unconfirmed when the session is lost already."""
         try:
             channel = await session.channel()
-            return cls(session, await channel.get_underlay_channel())
+            return cls(session, Frames(await channel.get_underlay_channel()))
         except LOST as error:
             raise Unconfirmed(told(error)) from error
 
     async def publish(self, exchange: str, routing_key: str, body: bytes, properties: Basic.Properties) -> None:
-        async with self._alone(properties.message_id or ""):
-            try:
-                with closing_told():
-                    await self._channel.basic_publish(
-                        body,
-                        exchange=exchange,
-                        routing_key=routing_key,
-                        properties=properties,
-                        mandatory=True,
-                        timeout=PUBLISH_SECONDS,
-                    )
-            except (PublishError, DeliveryError, *LOST) as error:
-                cause = _cause(error, exchange or routing_key)
-                if isinstance(error, PublishError):
-                    self._session.end(cause)
-                raise Unconfirmed(cause) from error
-
-    @asynccontextmanager
-    async def _alone(self, message_id: str) -> "AsyncIterator[None]":
-        """Aiormq tells returned messages apart by their message id: two of one id may not be under way at once."""
-        while message_id in self._under_way:
-            await self._under_way[message_id].wait()
+        message_id = properties.message_id = properties.message_id or uuid4().hex
+        while other := self._under_way.get(message_id):
+            await other.wait()
         done = self._under_way[message_id] = asyncio.Event()
         try:
-            yield
+            with closing_told():
+                async with asyncio.timeout(PUBLISH_SECONDS):
+                    await self._frames.publish(exchange, routing_key, body, properties)
+        except (PublishError, DeliveryError, *LOST) as error:
+            cause = _cause(error, exchange or routing_key)
+            if isinstance(error, PublishError):
+                self._session.end(cause)
+            raise Unconfirmed(cause) from error
         finally:
             del self._under_way[message_id]
             done.set()

@@ -17,6 +17,7 @@ from pamqp.commands import Basic
 
 from worker.events.broker import Delivery, Headers, Unconfirmed
 from worker.rabbitmq.connection import LOST, Session, closing_told, told
+from worker.rabbitmq.frames import Frames
 from worker.rabbitmq.topology import BULK
 from worker.service import either
 
@@ -35,14 +36,14 @@ class Taken:
     def __init__(
         self,
         message: DeliveredMessage,
-        channel: AbstractChannel,
+        frames: Frames,
         queue: str,
         settled: Callable[[], None] = lambda: None,
     ) -> None:
         self.queue = queue
         self._told = settled
         self.properties: Basic.Properties = message.header.properties
-        self._channel = channel
+        self._frames = frames
         self._message = message
         self._settled = False
 
@@ -76,8 +77,7 @@ class Taken:
             return
         try:
             with closing_told():
-                # Nothing answers an ack. It is written when this returns: closing drops what only waits to be.
-                await self._channel.basic_ack(tag, wait=True)
+                await self._frames.ack(tag)  # written, when this returns: closing drops what only waits to be
         except LOST as error:
             raise Unconfirmed(f"the connection this message came over is gone: {told(error)}") from error
         self._settled = True
@@ -89,7 +89,7 @@ class Taken:
         self._settled = True
         self._told()
         with contextlib.suppress(*LOST), closing_told():
-            await self._channel.basic_nack(tag, requeue=True, wait=True)
+            await self._frames.give_back(tag)
 
 
 @dataclass(slots=True)
@@ -173,13 +173,15 @@ async def _consume(
     came: Callable[[Taken], None],
     load: Load | None = None,
 ) -> str:
+    frames = Frames(channel)
+
     async def deliver(message: DeliveredMessage) -> None:
         size = len(message.body)
         if load is None:
-            return came(Taken(message, channel, queue))
+            return came(Taken(message, frames, queue))
         if not load.take(size):
-            return await Taken(message, channel, queue).give_back()
-        taken = Taken(message, channel, queue, functools.partial(load.settle, size))
+            return await Taken(message, frames, queue).give_back()
+        taken = Taken(message, frames, queue, functools.partial(load.settle, size))
         await session.flowing.wait()
         return came(taken)
 

@@ -18,6 +18,7 @@ from worker.events.broker import Headers
 from worker.rabbitmq.broker import BURIAL_HEADERS, Publisher, copied
 from worker.rabbitmq.connection import Session, closing_told
 from worker.rabbitmq.consumer import Taken
+from worker.rabbitmq.frames import Frames
 from worker.rabbitmq.topology import BULK, DEAD, ITEMS, OUTBOUND
 
 WINDOW: Final = 100
@@ -153,6 +154,7 @@ class DeadLetters:
         remaining = await self.count()
         with closing_told():
             channel = await (await self._session.channel(WINDOW)).get_underlay_channel()
+        frames = Frames(channel)
         arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
         while remaining > 0:
             with closing_told():
@@ -162,12 +164,12 @@ class DeadLetters:
                 if message is None:
                     return
                 remaining -= 1
-                yield Taken(message, channel, DEAD)
+                yield Taken(message, frames, DEAD)
             with closing_told():
                 await channel.basic_cancel(consumer)
             while remaining > 0 and not arrived.empty():  # what came in place of acked ones
                 remaining -= 1
-                yield Taken(arrived.get_nowait(), channel, DEAD)
+                yield Taken(arrived.get_nowait(), frames, DEAD)
 
     async def _next(self, arrived: asyncio.Queue[DeliveredMessage]) -> DeliveredMessage | None:
         """None when there is no more. Raises ConnectionResetError when the session is lost."""
