@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from worker import retry
-from worker.events.broker import Broker, Burial, Delivery, HeaderValue, Unconfirmed
+from worker.events.broker import Broker, Burial, Delivery, Marks, Unconfirmed
 
 
 @dataclass
@@ -79,7 +79,7 @@ class SimulatedSession:
         assert event["id"] == message_id
         await self._confirmed(lambda: self.broker.statuses.append({"key": routing_key, **event}))
 
-    async def park(self, delivery: Delivery, delay_seconds: float, headers: Mapping[str, HeaderValue]) -> None:
+    async def park(self, delivery: Delivery, delay_seconds: float, headers: Marks) -> None:
         copy = Message(delivery.body, {**delivery.headers, **headers}, delivery.bulk)
         await self._confirmed(lambda: self.broker.put_later(retry.tier(delay_seconds), copy))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from worker.events.broker import Broker, Burial, Delivery, Fleet, HeaderValue, Unconfirmed
+from worker.events.broker import Broker, Burial, Delivery, Fleet, Marks, Unconfirmed
 from worker.inbound import ticket as tickets
 from worker.inbound.ticket import PollTicket
 
@@ -110,7 +110,7 @@ class FleetSession:
     async def waiting(self) -> int:
         return len(self.fleet.polls)
 
-    async def park(self, delivery: Delivery, delay_seconds: float, headers: Mapping[str, HeaderValue]) -> None:
+    async def park(self, delivery: Delivery, delay_seconds: float, headers: Marks) -> None:
         raise AssertionError("nothing inbound is parked")
 
     async def bury(self, delivery: Delivery, burial: Burial) -> None:

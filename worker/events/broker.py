@@ -10,6 +10,8 @@ from typing import Protocol
 
 HeaderValue = str | int | bool
 Headers = Mapping[str, object]
+Marks = Mapping[str, HeaderValue | None]
+"""Headers that are to be on a copy, or (None) are not to be."""
 
 
 class Unconfirmed(Exception):  # noqa: N818 - named for what it says, as a flow reads it
@@ -59,8 +61,8 @@ class Broker(Protocol):
     async def publish(self, routing_key: str, body: bytes, message_id: str) -> None:
         """An event of ours to the exchange of the contract."""
 
-    async def park(self, delivery: Delivery, delay_seconds: float, headers: Mapping[str, HeaderValue]) -> None:
-        """A copy into the delay tier for that time, to come back to the queue it is from, with these headers added."""
+    async def park(self, delivery: Delivery, delay_seconds: float, headers: Marks) -> None:
+        """A copy into the delay tier for that time, to come back to the queue it is from, with these headers."""
 
     async def bury(self, delivery: Delivery, burial: Burial) -> None:
         """A copy, untouched, into the dead-letter queue."""

@@ -61,8 +61,11 @@ class History:
         except (ValueError, TypeError):  # none, or one without an offset: nobody of ours wrote it
             return timedelta(0)
 
-    def headers(self) -> dict[str, HeaderValue]:
-        return {
+    def headers(self) -> dict[str, HeaderValue | None]:
+        """None takes off what an earlier pass has written. What says nothing is not carried: each header costs CPU in
+        every worker and in the broker.
+        """
+        written: dict[str, HeaderValue] = {
             "x-attempts": self.attempts,
             "x-waits": self.waits,
             "x-doubt": self.doubt,
@@ -74,6 +77,7 @@ class History:
             "x-unlooked": self.unlooked,
             "x-due-at": self.due_at,
         }
+        return {name: value or None for name, value in written.items()}
 
     def merged(self, other: "History") -> "History":
         """The history of two copies of one request, each of which knows a part."""

@@ -5,7 +5,6 @@ somebody deleted is back by then.
 """
 
 import asyncio
-from collections.abc import Mapping
 from typing import Final
 from uuid import uuid4
 
@@ -14,7 +13,7 @@ from pamqp import encode
 from pamqp.commands import Basic
 
 from worker import retry
-from worker.events.broker import Burial, Delivery, Headers, HeaderValue, Unconfirmed
+from worker.events.broker import Burial, Delivery, Headers, HeaderValue, Marks, Unconfirmed
 from worker.rabbitmq.connection import LOST, Session, closing_told, told
 from worker.rabbitmq.consumer import Taken
 from worker.rabbitmq.frames import Frames
@@ -97,9 +96,9 @@ class RabbitBroker:
         properties = Basic.Properties(content_type=CLOUDEVENTS_JSON, message_id=message_id, delivery_mode=_PERSISTENT)
         await self._publisher.publish(MAIL, routing_key, body, properties)
 
-    async def park(self, delivery: Delivery, delay_seconds: float, headers: Mapping[str, HeaderValue]) -> None:
+    async def park(self, delivery: Delivery, delay_seconds: float, headers: Marks) -> None:
         tier, queue = tier_name(retry.tier(delay_seconds)), _taken(delivery).queue
-        await self._publisher.publish(tier, queue, delivery.body, copied(delivery, bounded(headers)))
+        await self._publisher.publish(tier, queue, delivery.body, copied(delivery, headers))
 
     async def bury(self, delivery: Delivery, burial: Burial) -> None:
         headers = burial_headers(burial, _taken(delivery).queue)
@@ -108,29 +107,29 @@ class RabbitBroker:
 
 def burial_headers(burial: Burial, queue: str) -> dict[str, HeaderValue]:
     """What a dead letter says of itself. `queue` is where a replay puts it."""
-    return bounded(
-        {
-            "x-reason": burial.reason,
-            "x-detail": burial.detail,
-            "x-remedy": burial.remedy,
-            "x-attempts": burial.attempts,
-            "x-first-seen-at": burial.first_seen_at,
-            "x-queue": queue,
-        }
-    )
+    headers: dict[str, HeaderValue] = {
+        "x-reason": burial.reason,
+        "x-detail": burial.detail,
+        "x-remedy": burial.remedy,
+        "x-attempts": burial.attempts,
+        "x-first-seen-at": burial.first_seen_at,
+        "x-queue": queue,
+    }
+    return {name: _bounded(value) for name, value in headers.items()}
 
 
-def copied(delivery: Delivery, headers: Headers) -> Basic.Properties:
-    """The properties of a copy of this message, with these headers added.
+def copied(delivery: Delivery, marks: Marks) -> Basic.Properties:
+    """The properties of a copy of this message, with these headers; without those that are None.
 
     Left out are its expiration, which would cut a delay short or lose a dead letter, and its user id, which the
     broker accepts from that user only.
     """
     original = _taken(delivery).properties
+    added = {name: _bounded(value) for name, value in marks.items() if value is not None}
     return Basic.Properties(
         content_type=original.content_type,
         content_encoding=original.content_encoding,
-        headers={**_kept(delivery.headers), **headers},  # type: ignore[dict-item] # checked by _kept and bounded
+        headers={**_kept(delivery.headers, marks), **added},  # type: ignore[dict-item] # checked by _kept and bounded
         delivery_mode=_PERSISTENT,
         correlation_id=original.correlation_id,
         reply_to=original.reply_to,
@@ -146,15 +145,15 @@ def _taken(delivery: Delivery) -> Taken:
     return delivery
 
 
-def bounded(headers: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
-    return {name: value[:_TEXT_LENGTH] if isinstance(value, str) else value for name, value in headers.items()}
+def _bounded(value: HeaderValue) -> HeaderValue:
+    return value[:_TEXT_LENGTH] if isinstance(value, str) else value
 
 
-def _kept(headers: Headers) -> dict[str, object]:
+def _kept(headers: Headers, marks: Marks) -> dict[str, object]:
     kept: dict[str, object] = {}
     size = 0
     for name, value in headers.items():
-        if name in BROKER_HEADERS:
+        if name in BROKER_HEADERS or name in marks:
             continue
         # A string that is not UTF-8 is read as bytes, which have no type of their own on the way out.
         carried = bytearray(value) if isinstance(value, bytes) else value

@@ -98,9 +98,7 @@ class DeadLetters:
         publisher = await Publisher.open(self._session)
 
         async def put_back(taken: Taken, letter: DeadLetter) -> None:
-            properties = copied(taken, {})
-            kept = properties.headers or {}
-            properties.headers = {name: kept[name] for name in kept if name not in HISTORY_HEADERS}
+            properties = copied(taken, dict.fromkeys(HISTORY_HEADERS))
             await publisher.publish("", letter.queue, taken.body, properties)
             await taken.ack()
 

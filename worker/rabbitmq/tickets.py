@@ -5,7 +5,7 @@ from uuid import uuid4
 import aiormq.abc
 from pamqp.commands import Basic
 
-from worker.events.broker import Burial, Unconfirmed
+from worker.events.broker import Burial, HeaderValue, Unconfirmed
 from worker.rabbitmq.broker import Publisher, burial_headers
 from worker.rabbitmq.connection import LOST, Session, closing_told, told, unbroken
 from worker.rabbitmq.topology import DEAD, ITEMS, LISTENS, POLLS, REPORTS
@@ -51,11 +51,9 @@ class RabbitFleet:
             raise Unconfirmed(told(error)) from error
 
     async def quarantine(self, ticket: bytes, message_id: str, burial: Burial) -> None:
-        await self._publish(DEAD, ticket, dict(burial_headers(burial, ITEMS)), message_id)
+        await self._publish(DEAD, ticket, burial_headers(burial, ITEMS), message_id)
 
-    async def _publish(
-        self, queue: str, body: bytes, headers: dict[str, str | int | bool], message_id: str = ""
-    ) -> None:
+    async def _publish(self, queue: str, body: bytes, headers: dict[str, HeaderValue], message_id: str = "") -> None:
         properties = Basic.Properties(
             content_type=_JSON,
             headers=dict(headers),

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from worker.events.broker import Burial, Delivery, HeaderValue, Unconfirmed
+from worker.events.broker import Burial, Delivery, Marks, Unconfirmed
 from worker.mail.message import Link, Message, Spooled
 from worker.mail.outcome import Deferred, Delivered, Rejected
 from worker.mail.stamp import Stamp
@@ -76,7 +76,7 @@ class FakeBroker:
     async def publish(self, routing_key: str, body: bytes, message_id: str) -> None:
         self._write("publish", (routing_key, orjson.loads(body), message_id))
 
-    async def park(self, delivery: Delivery, delay_seconds: float, headers: Mapping[str, HeaderValue]) -> None:
+    async def park(self, delivery: Delivery, delay_seconds: float, headers: Marks) -> None:
         self._write("park", (delay_seconds, dict(headers), delivery))
 
     async def bury(self, delivery: Delivery, burial: Burial) -> None:
