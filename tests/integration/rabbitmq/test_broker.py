@@ -75,6 +75,24 @@ async def test_a_second_pass_leaves_no_trace_of_the_first_but_ours(
     await last.ack()
 
 
+async def test_what_a_pass_before_has_noted_can_be_taken_off(
+    broker: RabbitBroker, queues: Queues, inbox: Inbox
+) -> None:
+    await queues.put(topology.OUTBOUND, message(headers={"x-told": "ErrorServerBusy", "x-waits": 3, "x-tenant": "a"}))
+    delivery = await inbox.next()
+    await broker.park(delivery, 1, {"x-told": None, "x-waits": 4, "x-doubt": None})
+    await delivery.ack()
+    again = await inbox.next()
+    assert {name: again.headers.get(name) for name in ("x-told", "x-waits", "x-doubt", "x-tenant")} == {
+        "x-told": None,
+        "x-waits": 4,
+        "x-doubt": None,
+        "x-tenant": "a",
+    }
+    assert not {"x-told", "x-doubt"} & again.headers.keys()
+    await again.ack()
+
+
 async def test_a_dead_letter_is_untouched_and_says_why(broker: RabbitBroker, queues: Queues, inbox: Inbox) -> None:
     await queues.put(topology.BULK, message(expiration=60, headers={"x-queue": "forged", "cloudEvents:id": "1"}))
     delivery = await inbox.next()
