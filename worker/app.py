@@ -2,71 +2,40 @@
 
 import asyncio
 import contextlib
-import functools
 import hashlib
 import os
 import re
 import socket
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final
-from urllib.parse import urlsplit
 
 import structlog
 
 from worker import __version__, metrics
-from worker.attachments.fetch import Fetcher
+from worker.access import endpoint, resolver
 from worker.attachments.store import open_store
 from worker.clock import Clock, SystemClock, rfc3339
-from worker.events.fleet import InboundState, OutboundState, WorkerState
+from worker.events.fleet import WorkerState
 from worker.ews.autodiscover.lookup import Lookup
 from worker.ews.client import EwsTransport
-from worker.ews.connect_to import ConnectTo
-from worker.ews.endpoint import Account, BasicSignIn, Endpoint, NtlmSignIn, OAuthSignIn
-from worker.ews.operations.create_item import MAX_REQUEST_BYTES
-from worker.inbound.intake import Intake, Rules
-from worker.inbound.listener import Listener
-from worker.inbound.overview import overview
-from worker.inbound.poll import Desk
-from worker.inbound.poller import Poller
-from worker.inbound.scheduler import Scheduler
-from worker.mail.incoming import IncomingTransport
-from worker.mail.outcome import Scope
-from worker.mail.store import AttachmentStore
-from worker.mail.transport import Transport, WorkingMailbox
+from worker.flows import InboundFlow, OutboundFlow, accord
 from worker.monitoring.http import serve_http
-from worker.outbound.accord import Accord
-from worker.outbound.pace import Pace
-from worker.outbound.pauses import Pauses
-from worker.outbound.peers import Peers
-from worker.outbound.pipeline import Limits, Outbound, lifetime
+from worker.outbound.pipeline import lifetime
 from worker.profiles import local
 from worker.profiles.book import Book
-from worker.profiles.directory import Directory
 from worker.profiles.file import ProfilesFile
 from worker.profiles.in_force import InForce
 from worker.profiles.published import PublishedProfiles
 from worker.profiles.warnings import warnings
 from worker.rabbitmq.address import BrokerAddress
-from worker.rabbitmq.broker import Publisher, RabbitBroker
 from worker.rabbitmq.connection import BrokerConnection, Session
-from worker.rabbitmq.consumer import consume
-from worker.rabbitmq.election import elect
 from worker.rabbitmq.fleet import answer_questions
 from worker.rabbitmq.news import spread
 from worker.rabbitmq.profiles import follow
-from worker.rabbitmq.tickets import RabbitFleet
-from worker.rabbitmq.topology import BULK, ITEMS, LISTENS, OUTBOUND, POLLS
 from worker.service import either, hang_up_on_signal, serve, stop_on_signals
 from worker.settings import ConfigurationError, Settings
 
 _log = structlog.get_logger("worker")
-
-LISTENS_PREFETCH: Final = 50
-"""Connections for notifications that one worker keeps open, at most."""
-
-PAUSING: Final = tuple(scope for scope in Scope if scope.beyond_message)
-"""What may be paused."""
 
 
 async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
@@ -94,8 +63,12 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
     in_force.follow(_tell_profiles)
     in_force.follow(_count_from_zero)
     _tell_start(settings, roles)
-    outbound = OutboundFlow(settings, in_force, transport, clock, key) if "outbound" in roles else None
-    inbound = InboundFlow(settings, in_force, transport, clock, key=key, store=store) if "inbound" in roles else None
+    sends, reads = "outbound" in roles, "inbound" in roles
+    together = accord(settings, in_force, clock, worker_name(), sends=sends)
+    outbound = OutboundFlow(settings, in_force, transport, clock, together, key=key) if sends else None
+    inbound = (
+        InboundFlow(settings, in_force, transport, clock, together.pauses, key=key, store=store) if reads else None
+    )
     profiles.load()
     started_at = rfc3339(clock.now())
 
@@ -119,13 +92,12 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
     async def work(session: Session) -> None:
         async with asyncio.TaskGroup() as tasks:
             announced, listening = asyncio.Event(), asyncio.Event()
-            hear = outbound.accord.hear if outbound else lambda _news: None
-            tasks.create_task(answer_questions(session, state, announced, listening, hear))
+            tasks.create_task(answer_questions(session, state, announced, listening, together.hear))
             following = tasks.create_task(profiles.follow(session, announced))
             await either(in_force.wait(), session.stopping.wait())
-            if outbound and in_force.loaded:
+            if in_force.loaded:
                 introduced = asyncio.Event()
-                tasks.create_task(spread(session, outbound.accord, clock, listening, introduced))
+                tasks.create_task(spread(session, together, clock, listening, introduced))
                 await either(introduced.wait(), session.stopping.wait())
             flows = [tasks.create_task(each.work(session)) for each in (outbound, inbound) if each and in_force.loaded]
             await asyncio.gather(*flows)
@@ -169,167 +141,6 @@ class Profiles:
             await follow(session, self._clock, announced, self._published.take)
 
 
-class OutboundFlow:
-    """The outbound pipeline, anew for each session with the broker; what may outlive one is kept here."""
-
-    def __init__(
-        self, settings: Settings, in_force: InForce, transport: Transport, clock: Clock, key: bytes | None
-    ) -> None:
-        self._settings = settings
-        self._in_force = in_force
-        self._transport = transport
-        self._clock = clock
-        self._key = key
-        asked = asyncio.Event()
-        peers = Peers(clock, worker_name())
-        self._pace = Pace(clock, peers)
-        self._pauses = Pauses(
-            clock,
-            server_of=lambda mailbox: server_of(in_force.book, mailbox),
-            probe_seconds=settings.ews_timeout_seconds + 5,
-            rank=lambda: peers.rank,
-            changed=lambda _key: asked.set(),
-        )
-        self.accord = Accord(clock, peers, self._pace, self._pauses, asked)
-        in_force.follow(lambda _book: self._pauses.forget())
-        self._files = linked_files(settings)
-        self._outbound: Outbound | None = None
-        metrics.mailboxes.labels("active").set_function(
-            lambda: self._outbound.active_mailboxes if self._outbound else 0
-        )
-        metrics.mailboxes.labels("paused").set_function(lambda: self._pauses.mailboxes)
-        for scope in PAUSING:
-            longest = metrics.longest_pause_seconds.labels("outgoing", scope)
-            longest.set_function(functools.partial(self._pauses.longest_seconds, scope))
-        self._limits = Limits(
-            max_event_bytes=settings.max_event_bytes,
-            horizon=timedelta(days=settings.horizon_days),
-            max_attempts=settings.max_attempts,
-            concurrency=settings.concurrency,
-            patience_seconds=settings.ews_timeout_seconds / 4,
-            max_wait=timedelta(hours=settings.max_wait_hours),
-            prefetch=settings.prefetch,
-        )
-
-    def state(self) -> OutboundState:
-        """What `mailrouter status` tells of it."""
-        in_progress = self._outbound.in_progress if self._outbound else 0
-        return OutboundState(in_progress=in_progress, paused=self._pauses.states(), waiting=self._pace.states())
-
-    async def work(self, session: Session) -> None:
-        """Returns when the session was told to stop and what was under way has ended."""
-        async with asyncio.TaskGroup() as tasks:
-            outbound = self._outbound = Outbound(
-                RabbitBroker(await Publisher.open(session)),
-                self._transport,
-                lambda: self._in_force.book,
-                self._clock,
-                tasks,
-                files=self._files,
-                limits=self._limits,
-                correlation_key=self._key,
-                pauses=self._pauses,
-                pace=self._pace,
-            )
-            try:
-                await consume(
-                    session,
-                    {
-                        OUTBOUND: (self._settings.prefetch, outbound.take),
-                        BULK: (self._settings.bulk_prefetch, outbound.take),
-                    },
-                    self._settings.prefetch_bytes,
-                )
-                await outbound.drain()
-            finally:
-                self._outbound = None
-                outbound.close()
-
-
-class InboundFlow:
-    """Reading mailboxes, anew for each session with the broker; what may outlive one is kept here."""
-
-    def __init__(  # noqa: PLR0913 - the ports it stands between
-        self,
-        settings: Settings,
-        in_force: InForce,
-        transport: IncomingTransport,
-        clock: Clock,
-        *,
-        key: bytes | None,
-        store: AttachmentStore,
-    ) -> None:
-        self._settings = settings
-        self._in_force = in_force
-        self._transport = transport
-        self._clock = clock
-        rules = Rules(
-            key=key,
-            prefix=settings.tracking_prefix,
-            inline_bytes=settings.inline_attachment_bytes,
-            most_bytes=settings.max_attachment_bytes,
-        )
-        self._intake = Intake(store, rules, clock)
-        self._scheduler = Scheduler(
-            (), clock, capacity=settings.poll_prefetch, notifications=settings.notifications == "on"
-        )
-        self._poller: Poller | None = None
-        self._listener: Listener | None = None
-        in_force.follow(self._renew)
-        metrics.mailboxes.labels("read").set_function(lambda: self._count(troubled=False))
-        metrics.mailboxes.labels("unread").set_function(lambda: self._count(troubled=True))
-        for scope in PAUSING:
-            longest = metrics.longest_pause_seconds.labels("incoming", scope)
-            longest.set_function(functools.partial(self._longest_seconds, scope))
-
-    def state(self) -> InboundState:
-        """What `mailrouter status` tells of it."""
-        polling = self._poller.polling if self._poller else 0
-        now, monotonic = self._clock.now(), self._clock.monotonic()
-        return overview(self._scheduler.schedule, polling, now=now, monotonic=monotonic)
-
-    async def work(self, session: Session) -> None:
-        """Returns when the session was told to stop and what was under way has ended."""
-        routes = self._in_force.book.directory.incoming()
-        publisher = await Publisher.open(session)
-        fleet = await RabbitFleet.open(session, publisher)
-        desk = Desk(RabbitBroker(publisher), fleet, self._intake, self._clock, session.stopping)
-        poller = self._poller = Poller(desk, self._transport, routes, concurrency=self._settings.concurrency)
-        listener = self._listener = Listener(fleet, self._transport, frozenset(route.working for route in routes))
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_then_stop(session, listener))
-                tasks.create_task(elect(session, functools.partial(self._scheduler.serve, fleet), self._clock))
-                tickets = {
-                    POLLS: (self._settings.poll_prefetch, poller.take),
-                    ITEMS: (1, poller.take),
-                    LISTENS: (LISTENS_PREFETCH, listener.take),
-                }
-                await consume(session, tickets)
-        finally:
-            self._poller = self._listener = None
-
-    def _renew(self, book: Book) -> None:
-        routes = book.directory.incoming()
-        self._scheduler.renew(routes)
-        if self._poller and self._listener:
-            self._poller.renew(routes)
-            self._listener.renew(frozenset(route.working for route in routes))
-
-    def _count(self, *, troubled: bool) -> int:
-        schedule = self._scheduler.schedule
-        return schedule.count(troubled=troubled) if schedule else 0
-
-    def _longest_seconds(self, scope: Scope) -> float:
-        schedule = self._scheduler.schedule
-        return schedule.longest_seconds(scope, self._clock.monotonic()) if schedule else 0.0
-
-
-async def _then_stop(session: Session, listener: Listener) -> None:
-    await session.stopping.wait()
-    listener.stop()
-
-
 def note_name(vhost: str) -> str:
     """What the cursors of this CRM organisation are called in the mailboxes: two that read one mailbox, each from a
     vhost of its own, must not move each other's.
@@ -338,69 +149,6 @@ def note_name(vhost: str) -> str:
         return "CrmMailRouter"
     plain = re.sub(r"[^A-Za-z0-9]", "", vhost)[:40]
     return f"CrmMailRouter.{plain}.{hashlib.sha256(vhost.encode()).hexdigest()[:8]}"
-
-
-def linked_files(settings: Settings) -> Fetcher:
-    """Where attachments by URL come from, and how much of them there may be."""
-    return Fetcher(
-        open_store(settings.attachment_store),
-        settings.attachment_hosts or (),
-        settings.attachment_networks or (),
-        max_bytes=settings.max_attachment_bytes,
-        mail_bytes=MAX_REQUEST_BYTES // 4 * 3,
-    )
-
-
-def resolver(settings: Settings) -> ConnectTo | None:
-    """Where connections to Exchange go, if not where the name service says. Within the event loop."""
-    return ConnectTo({each.place: each.there for each in settings.connect_to}) if settings.connect_to else None
-
-
-def server_of(book: Book, mailbox: WorkingMailbox) -> str:
-    """The server that a mailbox is on, as far as the profiles tell."""
-    directory = book.directory_of(mailbox)
-    profile = directory.profiles.get(mailbox.profile) if directory else None
-    host = urlsplit(profile.location).netloc if profile else ""
-    return host or f"the server of {mailbox.profile}"
-
-
-def endpoint(book: Book, mailbox: WorkingMailbox, settings: Settings) -> Endpoint | None:
-    """How the server of a working mailbox is reached, and as whom; None where no profiles tell any more."""
-    directory = book.directory_of(mailbox)
-    if directory is None:
-        return None
-    profile = directory.profiles[mailbox.profile]
-    return Endpoint(
-        profile=profile.name,
-        url=profile.location,
-        sign_in=account(directory, mailbox),
-        impersonate=profile.impersonates,
-        own_credentials=profile.credentials == "user-specified",
-        shared_mailbox=profile.sends_from_account,
-        ca_file=str(profile.ca_file) if profile.ca_file else None,
-        timeout_seconds=settings.ews_timeout_seconds,
-        online=profile.server == "exchange-online",
-        on_behalf=profile.access == "delegate" and profile.sends_from_account,
-    )
-
-
-def account(directory: Directory, mailbox: WorkingMailbox) -> Account:
-    """Who opens a working mailbox, and how that is proved."""
-    profile = directory.profiles[mailbox.profile]
-    if profile.authentication == "oauth2":
-        assert profile.tenant_id is not None
-        assert profile.client_id is not None
-        return OAuthSignIn(
-            authority=profile.authority,
-            tenant_id=profile.tenant_id,
-            client_id=profile.client_id,
-            scope=profile.scope,
-            client_secret=profile.client_secret,
-            certificate=profile.certificate,
-        )
-    credentials = directory.credentials(mailbox)
-    kind = NtlmSignIn if profile.authentication == "ntlm" else BasicSignIn
-    return kind(credentials.username, credentials.password)
 
 
 def worker_name() -> str:

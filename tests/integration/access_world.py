@@ -12,7 +12,7 @@ import trustme
 from cryptography import x509
 
 from tests.unit.ews.autodiscover.hosts import Names
-from worker.app import endpoint
+from worker.access import endpoint
 from worker.cli.access import Access, check_access, subjects
 from worker.clock import SystemClock
 from worker.ews.autodiscover.answers import Failure

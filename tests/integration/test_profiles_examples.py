@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from tests.unit.docs import examples
-from worker.app import endpoint
+from worker.access import endpoint
 from worker.cli.access import Access, check_access, subjects
 from worker.clock import SystemClock
 from worker.ews.check import EwsChecks

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from tests.simulation.fleet import FleetSession, SimulatedFleet, as_ports
 from tests.simulation.inbox import Inboxes, InboxFaults, Item
 from tests.simulation.virtual_time import VirtualClock
+from worker.fleet.pauses import Pauses
 from worker.inbound import cursor as cursors
 from worker.inbound.identity import event_id
 from worker.inbound.intake import Intake, Rules
@@ -212,8 +213,9 @@ class World:
         broker, fleet = as_ports(session)
         intake = Intake(self.store, Rules(key=b"key", prefix="CRM:", inline_bytes=3, most_bytes=1000), clock)
         desk = Desk(broker, fleet, intake, clock)
-        poller = Poller(desk, self.inboxes, self.routes, concurrency=4)
-        listener = Listener(fleet, self.inboxes, frozenset(route.working for route in self.routes))
+        pauses = Pauses(clock)
+        poller = Poller(desk, self.inboxes, self.routes, pauses, concurrency=4)
+        listener = Listener(fleet, self.inboxes, frozenset(route.working for route in self.routes), pauses)
         scheduler = Scheduler(self.routes, clock, capacity=10, notifications=self.plan.notifications)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._elected(session, scheduler))

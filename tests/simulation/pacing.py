@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 
 from tests.simulation.virtual_time import EPOCH
 from worker import retry
+from worker.fleet.accord import Accord
+from worker.fleet.pace import DUE_SECONDS, Pace, Pacing
+from worker.fleet.pauses import Pauses
+from worker.fleet.peers import Peers
 from worker.mail.transport import WorkingMailbox
-from worker.outbound.accord import Accord
-from worker.outbound.pace import DUE_SECONDS, Pace, Pacing
-from worker.outbound.pauses import Pauses
-from worker.outbound.peers import Peers
 
 STEP = 0.1
 NEWS_SECONDS = 1.0

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from worker.app import endpoint, resolver
+from worker.access import endpoint, resolver
 from worker.cli.given import given_profiles
 from worker.cli.options import with_settings
 from worker.cli.output import show_rows

@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from worker.app import endpoint, resolver
+from worker.access import endpoint, resolver
 from worker.cli.access import DIRECTIONS, Access, Subject, check_access, domains, subjects
 from worker.cli.given import given_profiles
 from worker.cli.options import with_settings

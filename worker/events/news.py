@@ -1,5 +1,5 @@
-"""What the workers that send tell each other: who is there, what was sent from mailboxes that may send so much a minute
-only, and who is in trouble.
+"""What the workers tell each other: who is there, what was sent from mailboxes that may send so much a minute only, and
+who is in trouble.
 
 Each message tells everything its worker knows, as far as it is new or still matters; so one that is lost is made up for
 by the next. How long ago and how much longer are seconds: clocks of workers differ.
@@ -33,8 +33,9 @@ class Sent(_Told):
 
 
 class Trouble(_Told):
-    """One pause. `mailbox` "" is a whole profile; `server` alone a server. `changed_at` (seconds since 1970) orders
-    what several workers say of it. `over`: it has ended; `probing`: somebody tries, for so long.
+    """One pause. `mailbox` "" is a whole profile; `server` alone a server; both, a mailbox in whatever
+    profile. `changed_at` (seconds since 1970) orders what several workers say of it. `over`: it has ended; `probing`:
+    somebody tries, for so long.
     """
 
     profile: _Text = ""
@@ -53,9 +54,10 @@ class Trouble(_Told):
 
 
 class News(_Told):
-    """`hello`: who is new and wants to be told. `leaving`: who goes."""
+    """`hello`: who is new and wants to be told. `leaving`: who goes. `sends`: whether it takes a share of limits."""
 
     worker: _Text
+    sends: bool = True
     hello: bool = False
     leaving: bool = False
     sent: Annotated[tuple[Sent, ...], Field(max_length=MOST)] = ()

@@ -11,6 +11,7 @@ import structlog
 
 from worker import metrics
 from worker.events.broker import Delivery, Fleet, Unconfirmed
+from worker.fleet.pauses import Pauses
 from worker.inbound import ticket as tickets
 from worker.inbound.ticket import Hint, Listened, ListenTicket
 from worker.mail.incoming import Heard, IncomingTransport
@@ -23,7 +24,10 @@ _log = structlog.get_logger("inbound")
 
 
 class Listener:
-    def __init__(self, fleet: Fleet, transport: IncomingTransport, known: frozenset[WorkingMailbox]) -> None:
+    def __init__(
+        self, fleet: Fleet, transport: IncomingTransport, known: frozenset[WorkingMailbox], pauses: Pauses
+    ) -> None:
+        self._pauses = pauses
         self._fleet = fleet
         self._transport = transport
         self._known = known
@@ -54,8 +58,8 @@ class Listener:
             await delivery.give_back()
 
     async def _listen(self, ticket: ListenTicket) -> None:
-        known = [each for each in ticket.working if each in self._known]
-        deaf = [each.address for each in ticket.working if each not in self._known]
+        known = [each for each in ticket.working if each in self._known and not self._pauses.closed(each)]
+        deaf = [each.address for each in ticket.working if each not in known]
         if known:
             deaf += await self._until_superseded(ticket, known)
         if not self._stopped:

@@ -6,17 +6,19 @@ A ticket is acked when its poll has ended, so the broker gives the ticket of a w
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import structlog
 
 from worker import metrics
 from worker.events.broker import Delivery, Unconfirmed
+from worker.fleet.pauses import Pauses
 from worker.inbound import ticket as tickets
 from worker.inbound.poll import BUG, Desk, Poll, quarantine
 from worker.inbound.ticket import Polled, PollTicket
 from worker.mail.incoming import IncomingTransport
-from worker.mail.outcome import Reason, Scope
+from worker.mail.outcome import Deferred, Reason, Scope
 from worker.mail.transport import WorkingMailbox
 from worker.profiles.directory import IncomingRoute
 
@@ -30,10 +32,17 @@ class Poller:
     """`routes` are the mailboxes this worker knows; of one profile so many are polled at once as `concurrency` says."""
 
     def __init__(
-        self, desk: Desk, transport: IncomingTransport, routes: Sequence[IncomingRoute], *, concurrency: int
+        self,
+        desk: Desk,
+        transport: IncomingTransport,
+        routes: Sequence[IncomingRoute],
+        pauses: Pauses,
+        *,
+        concurrency: int,
     ) -> None:
         self._desk = desk
         self._transport = transport
+        self._pauses = pauses
         self._routes: dict[WorkingMailbox, IncomingRoute] = {}
         self.renew(routes)
         self._turns: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(concurrency))
@@ -71,11 +80,25 @@ class Poller:
         self._under_way.add(ticket.working)
         try:
             async with self._turns[ticket.profile]:
+                paused = self._pauses.claim(ticket.working, reading=True)
+                if paused is not None:
+                    return _not_begun(ticket, paused)
                 report = await self._run(ticket, route)
+                self._note(report)
         finally:
             self._under_way.discard(ticket.working)
         metrics.polls_total.labels("failed" if report.reason else "ok", ticket.profile).inc()
         return report
+
+    def _note(self, report: Polled) -> None:
+        """What a poll tells of more than its own mailbox and profile: those the scheduler sees to."""
+        working, reason = WorkingMailbox(report.profile, report.mailbox), report.reason
+        if reason is None:
+            self._pauses.succeeded(working)
+        elif reason.scope is Scope.SERVER or report.retry_after_seconds is not None:
+            self._pauses.failed(working, Deferred(reason, report.retry_after_seconds))
+        else:
+            self._pauses.undecided(working)
 
     async def _run(self, ticket: PollTicket, route: IncomingRoute) -> Polled:
         poll = Poll(self._desk, self._transport.incoming(route.working), route, ticket)
@@ -99,6 +122,16 @@ SLOW: Final = Reason(
 
 def _failed(ticket: PollTicket, reason: Reason) -> Polled:
     return Polled(ticket.number, ticket.profile, ticket.mailbox, reason=reason)
+
+
+def _not_begun(ticket: PollTicket, paused: Deferred) -> Polled:
+    """The cursor is where it was."""
+    return replace(
+        _failed(ticket, paused.reason),
+        note=ticket.note,
+        kept=ticket.kept,
+        retry_after_seconds=paused.retry_after_seconds,
+    )
 
 
 def _unknown(ticket: PollTicket) -> Reason:

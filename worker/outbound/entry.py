@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import BinaryIO, Final
 
 from worker.events.broker import Delivery
+from worker.fleet.pace import Pacing
 from worker.mail.message import Link, Message, Spooled
 from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Unresolved
 from worker.mail.stamp import Stamp
 from worker.mail.transport import Draft, WorkingMailbox
 from worker.outbound.history import History
-from worker.outbound.pace import Pacing
 
 LOOK_ALLOWANCE: Final = timedelta(minutes=75)
 """How long before an event's `time` its mail may seem to have been made: an event may be an hour ahead of our clock,

@@ -18,6 +18,9 @@ from typing import Final
 import structlog
 
 from worker.clock import Clock, rfc3339
+from worker.fleet.line import Line
+from worker.fleet.pace import DUE_SECONDS, Pace
+from worker.fleet.pauses import SPACING, Pauses
 from worker.mail.address import same_mailbox
 from worker.mail.files import LinkedFiles
 from worker.mail.outcome import Deferred, Delivered, Reason, Scope, Unresolved
@@ -27,9 +30,6 @@ from worker.outbound import rules
 from worker.outbound.deliver import deliver, outcome_of
 from worker.outbound.entry import Create, Done, Entry, Fetch, LookFor, Move, Outcome, Waiting
 from worker.outbound.fetching import Fetching
-from worker.outbound.line import Line
-from worker.outbound.pace import DUE_SECONDS, Pace
-from worker.outbound.pauses import SPACING, Pauses
 from worker.outbound.settle import BUG
 
 BATCH_MAILS: Final = 10

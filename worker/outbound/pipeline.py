@@ -18,15 +18,15 @@ from worker import metrics
 from worker.clock import Clock, rfc3339
 from worker.events.broker import Broker, Delivery
 from worker.events.decode import Invalid, SendRequest, decode
+from worker.fleet.pace import Pace, Pacing
+from worker.fleet.pauses import Pauses
+from worker.fleet.peers import Peers
 from worker.mail.files import LinkedFiles
 from worker.mail.outcome import Reason, Rejected, Scope, Unresolved
 from worker.mail.transport import Transport
 from worker.outbound.entry import Entry, LookFor, Outcome
 from worker.outbound.history import History
 from worker.outbound.lanes import Lanes
-from worker.outbound.pace import Pace, Pacing
-from worker.outbound.pauses import Pauses
-from worker.outbound.peers import Peers
 from worker.outbound.render import render
 from worker.outbound.settle import GRACE, Settlement, waited_too_long
 from worker.profiles.book import Book, Way

@@ -8,24 +8,33 @@ from tests.simulation.fleet import FleetSession, SimulatedFleet, as_ports
 from tests.simulation.inbound_world import MemoryStore, Plan, address, directory
 from tests.simulation.inbox import Inboxes, InboxFaults
 from tests.simulation.virtual_time import VirtualClock, run
+from worker.fleet.pauses import Pauses
 from worker.inbound import ticket as tickets
 from worker.inbound.intake import Intake, Rules
 from worker.inbound.poll import Desk
 from worker.inbound.poller import Poller
-from worker.inbound.ticket import PollTicket
+from worker.inbound.ticket import Polled, PollTicket
 from worker.mail.incoming import IncomingMail
+from worker.mail.outcome import Deferred, Reason, Scope
+from worker.mail.transport import WorkingMailbox
 
 
-async def worked(*given: PollTicket, denied: bool = False) -> tuple[SimulatedFleet, FleetSession]:
+async def worked(
+    *given: PollTicket, denied: bool = False, pauses: Pauses | None = None, clock: VirtualClock | None = None
+) -> tuple[SimulatedFleet, FleetSession]:
     """A worker took these tickets, which are about the mailbox of `directory` or about strangers."""
-    fleet, inboxes, clock = SimulatedFleet(1), Inboxes(1, InboxFaults()), VirtualClock()
+    fleet, inboxes, clock = SimulatedFleet(1), Inboxes(1, InboxFaults()), clock or VirtualClock()
     inboxes.deliver(address(0), IncomingMail("", None, message_id="<a@b>", subject="one"))
     inboxes.inbox(address(0)).denied = denied
     session = FleetSession(fleet)
     broker, port = as_ports(session)
     intake = Intake(MemoryStore(), Rules(key=None, prefix="CRM:", inline_bytes=3, most_bytes=1000), clock)
     poller = Poller(
-        Desk(broker, port, intake, clock), inboxes, directory(Plan(1, mailboxes=1)).incoming(), concurrency=1
+        Desk(broker, port, intake, clock),
+        inboxes,
+        directory(Plan(1, mailboxes=1)).incoming(),
+        pauses or Pauses(clock),
+        concurrency=1,
     )
     for each in given:
         (item,) = inboxes.inbox(address(0)).there
@@ -63,3 +72,42 @@ def test_an_unknown_mailbox_is_reported() -> None:
     report = tickets.read_report(session.reports.get_nowait())
     assert report is not None
     assert b"unknown-mailbox" in tickets.write(report)
+
+
+BUSY = Deferred(Reason("ErrorServerBusy", Scope.MAILBOX, "busy"), 60.0)
+DOWN = Deferred(Reason("unreachable", Scope.SERVER, "no connection"), 60.0)
+SENDER = WorkingMailbox("Out", address(0))
+
+
+@pytest.mark.parametrize("told", [BUSY, DOWN])
+def test_what_sending_was_told_holds_for_reading(told: Deferred) -> None:
+    async def scene() -> None:
+        clock = VirtualClock()
+        pauses = Pauses(clock, server_of=lambda _mailbox: "mail.contoso.example")
+        pauses.failed(SENDER, told)
+        fleet, session = await worked(PollTicket(1, "In", address(0), "note", kept=False), pauses=pauses, clock=clock)
+        report = tickets.read_report(await session.reports.get())
+        assert isinstance(report, Polled)
+        assert report.reason == told.reason
+        assert report.retry_after_seconds == pytest.approx(60.0, abs=1)
+        assert (report.note, report.kept) == ("note", False), "the cursor is where it was"
+        assert fleet.events == []
+        await clock.sleep(61)
+        fleet, session = await worked(PollTicket(2, "In", address(0)), pauses=pauses, clock=clock)
+        report = tickets.read_report(await session.reports.get())
+        assert isinstance(report, Polled)
+        assert report.reason is None
+        assert pauses.of(SENDER) is None
+        assert not [key for key, pause in pauses.all() if not pause.over], "a poll that succeeds ends the pause"
+
+    run(scene())
+
+
+def test_what_only_concerns_the_reading_of_a_mailbox_pauses_nobody_else() -> None:
+    async def scene() -> None:
+        clock = VirtualClock()
+        pauses = Pauses(clock, server_of=lambda _mailbox: "mail.contoso.example")
+        await worked(PollTicket(1, "In", address(0)), denied=True, pauses=pauses, clock=clock)
+        assert list(pauses.all()) == []
+
+    run(scene())

@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager
 
 from tests.unit.outbound.build import TROUBLE, entry, placed
 from tests.unit.outbound.fakes import FakeDelivery, FakeFiles, FakeTransport, Journal, StubClock
+from worker.fleet.pace import Pace, Pacing
+from worker.fleet.pauses import Pauses
+from worker.fleet.peers import Peers
 from worker.mail.outcome import Deferred, Delivered, Scope, Unresolved
 from worker.mail.transport import WorkingMailbox
 from worker.outbound.entry import Entry, Outcome, Waiting
 from worker.outbound.history import History
 from worker.outbound.lanes import BATCH_MAILS, LANE_MAILS, STALLED_SECONDS, Lanes
-from worker.outbound.pace import Pace, Pacing
-from worker.outbound.pauses import Pauses
-from worker.outbound.peers import Peers
 
 ANNA = WorkingMailbox("P", "anna@contoso.example")
 BEA = WorkingMailbox("P", "bea@contoso.example")

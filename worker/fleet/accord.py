@@ -13,13 +13,13 @@ from typing import Final, TypeVar
 from worker.clock import Clock
 from worker.events import news
 from worker.events.news import BUCKETS, MOST, News, Sent, Trouble
+from worker.fleet.pace import Pace
+from worker.fleet.pauses import Key, Pause, Pauses
+from worker.fleet.peers import Peers, buckets
 from worker.mail.outcome import Reason, Scope
-from worker.outbound.pace import Pace
-from worker.outbound.pauses import Key, Pause, Pauses
-from worker.outbound.peers import Peers, buckets
 
 HEARTBEAT_SECONDS: Final = 2.0
-"""Who has nothing to tell tells that it is there."""
+"""Who sends, and has nothing to tell, tells that it is there."""
 
 T = TypeVar("T")
 
@@ -31,10 +31,11 @@ class Accord:
 
     def __init__(self, clock: Clock, peers: Peers, pace: Pace, pauses: Pauses, asked: asyncio.Event) -> None:
         self._name = peers.name
+        self._sends = peers.sends
         self._clock = clock
         self._peers = peers
-        self._pace = pace
-        self._pauses = pauses
+        self.pace = pace
+        self.pauses = pauses
         self._told_at = float("-inf")
         self._turn = 0
         self.answered = asyncio.Event()
@@ -42,25 +43,26 @@ class Accord:
 
     def hello(self) -> bytes:
         """Of a worker that has just come: the others tell it what they know."""
-        return news.write(News(worker=self._name, hello=True))
+        return news.write(News(worker=self._name, sends=self._sends, hello=True))
 
     def goodbye(self) -> bytes:
-        return news.write(News(worker=self._name, leaving=True))
+        return news.write(News(worker=self._name, sends=self._sends, leaving=True))
 
     def tell(self) -> bytes | None:
         """What the others are to know now; None while there is nothing, and they have heard of this worker lately."""
         now = self._clock.monotonic()
         sent = [
             Sent(profile=place.profile, mailbox=place.address, counts=buckets(moments, now, BUCKETS))
-            for place, moments in self._of_turn(list(self._pace.sent().items()))
+            for place, moments in self._of_turn(list(self.pace.sent().items()))
         ]
-        recent_first = sorted(self._pauses.all(), key=lambda each: -each[1].changed_at)
+        recent_first = sorted(self.pauses.all(), key=lambda each: -each[1].changed_at)
         troubles = [_told(key, pause, now) for key, pause in self._of_turn(recent_first)]
-        if not sent and not troubles and now - self._told_at < HEARTBEAT_SECONDS:
+        quiet = not self._sends or now - self._told_at < HEARTBEAT_SECONDS
+        if not sent and not troubles and quiet:
             return None
         self._told_at = now
         self._turn += 1
-        return news.write(News(worker=self._name, sent=tuple(sent), troubles=tuple(troubles)))
+        return news.write(News(worker=self._name, sends=self._sends, sent=tuple(sent), troubles=tuple(troubles)))
 
     def hear(self, body: bytes) -> None:
         """A message of another worker, or of this one, or of nobody: untrusted."""
@@ -71,7 +73,7 @@ class Accord:
         now = self._clock.monotonic()
         for told in message.troubles:
             if told.scope in tuple(Scope):
-                self._pauses.heard(Key(told.profile, told.mailbox, told.server), _pause(told, now))
+                self.pauses.heard(Key(told.profile, told.mailbox, told.server), _pause(told, now))
         if message.hello:
             self.asked.set()
             self._told_at = float("-inf")

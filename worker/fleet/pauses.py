@@ -5,7 +5,7 @@ the broker at once, to come back behind the pause, one after the other. Then one
 worker; it ends the pause or begins the next. One lost answer proves nothing about a mailbox, so those pause from the
 second in a row on; and when several mailboxes of one server are silent in a row, the server is taken to be.
 
-The workers tell each other (`worker.outbound.accord`). Held in memory, safe to lose: it costs refused requests.
+The workers tell each other (`worker.fleet.accord`). Held in memory, safe to lose: it costs refused requests.
 """
 
 from collections import defaultdict
@@ -17,9 +17,9 @@ from typing import Final
 from worker import retry
 from worker.clock import Clock, rfc3339
 from worker.events.fleet import MailboxState
+from worker.fleet.line import Line
 from worker.mail.outcome import Deferred, Reason, Scope
 from worker.mail.transport import WorkingMailbox
-from worker.outbound.line import Line
 
 MOST: Final = 10_000
 """So many are kept before those that have run out are forgotten."""
@@ -44,7 +44,9 @@ _LOST: Final = "no-answer"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What is paused: a mailbox in its profile, a whole profile (`mailbox` is ""), or a server (it alone is named)."""
+    """What is paused: a mailbox in its profile, a whole profile (`mailbox` is ""), a server (it alone is named), or a
+    mailbox of a server in whatever profile: what Exchange allows a mailbox to use is the same for all that use it.
+    """
 
     profile: str = ""
     mailbox: str = ""
@@ -52,7 +54,7 @@ class Key:
 
     @property
     def scope(self) -> Scope:
-        return Scope.SERVER if self.server else Scope.MAILBOX if self.mailbox else Scope.PROFILE
+        return Scope.MAILBOX if self.mailbox else Scope.SERVER if self.server else Scope.PROFILE
 
 
 @dataclass(slots=True)
@@ -101,19 +103,21 @@ class Pauses:
 
     def of(self, mailbox: WorkingMailbox) -> Deferred | None:
         """Why nothing may be asked for this mailbox, and when the next mail of it is to come back; None if it may."""
-        now = self._clock.monotonic()
-        for key in self._keys(mailbox):
-            pause = self._pauses.get(key)
-            if pause is None or not pause.stands(now):
-                continue
-            ends = pause.until if pause.until > now else now + PROBE_SECONDS
-            if pause.until > now or pause.probed_until > now:
-                return Deferred(pause.reason, pause.line.place(ends, SPACING) - now)
-        return None
+        if (standing := self._standing(mailbox)) is None:
+            return None
+        pause, ends_at = standing
+        return Deferred(pause.reason, pause.line.place(ends_at, SPACING) - self._clock.monotonic())
 
-    def claim(self, mailbox: WorkingMailbox) -> Deferred | None:
-        """The same, for a mail that goes now unless there is a reason. Behind a pause it is the probe."""
-        if (paused := self.of(mailbox)) is not None:
+    def closed(self, mailbox: WorkingMailbox) -> Deferred | None:
+        """The same, for reading, which comes back by itself and has no place among the mails."""
+        if (standing := self._standing(mailbox)) is None:
+            return None
+        pause, ends_at = standing
+        return Deferred(pause.reason, ends_at - self._clock.monotonic())
+
+    def claim(self, mailbox: WorkingMailbox, *, reading: bool = False) -> Deferred | None:
+        """The same, for a mail or a reading that goes now unless there is a reason. Behind a pause it is the probe."""
+        if (paused := self.closed(mailbox) if reading else self.of(mailbox)) is not None:
             return paused
         now = self._clock.monotonic()
         due = [(key, self._pauses[key]) for key in self._keys(mailbox) if key in self._pauses]
@@ -134,15 +138,16 @@ class Pauses:
         """
         if not failure.reason.scope.beyond_message:
             return self.undecided(mailbox)
-        own, profile, server = self._keys(mailbox)
-        key = {Scope.MAILBOX: own, Scope.PROFILE: profile}.get(failure.reason.scope, server)
+        own, busy, profile, server = self._keys(mailbox)
+        of_mailbox = own if failure.retry_after_seconds is None else busy
+        key = {Scope.MAILBOX: of_mailbox, Scope.PROFILE: profile}.get(failure.reason.scope, server)
         self._fail(key, failure)
         if failure.reason.code.startswith(_LOST):
             silent = self._silent[server.server]
             silent.add(own)
             if len(silent) >= SILENT_MAILBOXES and key != server:
                 self._fail(server, replace(failure, reason=replace(failure.reason, scope=Scope.SERVER)), proven=True)
-        for each in (own, profile, server):
+        for each in (own, busy, profile, server):
             if each != key and (pause := self._pauses.get(each)):
                 pause.probed_until = 0.0
         return None
@@ -233,9 +238,24 @@ class Pauses:
         self._pauses[key] = pause
         self._note(key, pause)
 
-    def _keys(self, mailbox: WorkingMailbox) -> tuple[Key, Key, Key]:
-        """Itself, its profile, its server."""
-        return Key(mailbox.profile, mailbox.address), Key(mailbox.profile), Key(server=self._server_of(mailbox))
+    def _standing(self, mailbox: WorkingMailbox) -> tuple[Pause, float] | None:
+        """The pause that closes a mailbox, and until when."""
+        now = self._clock.monotonic()
+        for key in self._keys(mailbox):
+            pause = self._pauses.get(key)
+            if pause is not None and pause.stands(now) and max(pause.until, pause.probed_until) > now:
+                return pause, pause.until if pause.until > now else now + PROBE_SECONDS
+        return None
+
+    def _keys(self, mailbox: WorkingMailbox) -> tuple[Key, Key, Key, Key]:
+        """Itself, itself in any profile, its profile, its server."""
+        server = self._server_of(mailbox)
+        return (
+            Key(mailbox.profile, mailbox.address),
+            Key(mailbox=mailbox.address, server=server),
+            Key(mailbox.profile),
+            Key(server=server),
+        )
 
     def _note(self, key: Key, pause: Pause) -> None:
         pause.changed_at = max(self._clock.now().timestamp(), pause.changed_at + 1e-6)

@@ -37,16 +37,19 @@ class _Peer:
 
 
 class Peers:
-    def __init__(self, clock: Clock, name: str) -> None:
+    """`sends`: whether this worker is one of them."""
+
+    def __init__(self, clock: Clock, name: str, *, sends: bool = True) -> None:
         self._clock = clock
         self.name = name
+        self.sends = sends
         self._began_at = clock.monotonic()
         self._peers: dict[str, _Peer] = {}
         self._left: deque[_Peer] = deque(maxlen=MOST_WORKERS)
 
     def heard(self, news: News) -> None:
         """Of a worker; what this one said itself comes back, too, and tells nothing."""
-        if news.worker == self.name:
+        if news.worker == self.name or not news.sends:
             return
         now = self._clock.monotonic()
         if news.leaving:
@@ -65,9 +68,9 @@ class Peers:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All that are there, this one among them, in an order all agree on."""
+        """All that are there, this one among them if it sends, in an order all agree on."""
         self._forget()
-        return tuple(sorted((*self._peers, self.name)))
+        return tuple(sorted((*self._peers, self.name) if self.sends else self._peers))
 
     @property
     def count(self) -> int:
@@ -89,8 +92,8 @@ class Peers:
 
     @property
     def rank(self) -> int:
-        """The place of this worker among all."""
-        return self.names.index(self.name)
+        """The place of this worker among all; behind those that send, where it does not."""
+        return self.names.index(self.name) if self.sends else self.count
 
     def sent(self, place: WorkingMailbox) -> int:
         """How many mails others are known to have sent from a mailbox within the last minute."""

@@ -14,9 +14,9 @@ from typing import Final
 
 from worker.clock import Clock, rfc3339
 from worker.events.fleet import MailboxState
+from worker.fleet.line import Line
+from worker.fleet.peers import WINDOW_SECONDS, Peers
 from worker.mail.transport import WorkingMailbox
-from worker.outbound.line import Line
-from worker.outbound.peers import WINDOW_SECONDS, Peers
 
 MOST: Final = 10_000
 """So many mailboxes are remembered before the quiet ones are forgotten."""

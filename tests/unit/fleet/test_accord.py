@@ -8,12 +8,12 @@ from tests.unit.outbound.build import TROUBLE
 from tests.unit.outbound.fakes import StubClock
 from worker.events import news
 from worker.events.news import MOST, News, Sent, Trouble
+from worker.fleet.accord import Accord
+from worker.fleet.pace import Pace, Pacing
+from worker.fleet.pauses import Pauses
+from worker.fleet.peers import SETTLING_SECONDS, SILENT_SECONDS, Peers
 from worker.mail.outcome import Deferred, Reason, Scope
 from worker.mail.transport import WorkingMailbox
-from worker.outbound.accord import Accord
-from worker.outbound.pace import Pace, Pacing
-from worker.outbound.pauses import Pauses
-from worker.outbound.peers import SETTLING_SECONDS, SILENT_SECONDS, Peers
 
 ANNA = WorkingMailbox("P", "anna@contoso.example")
 BEA = WorkingMailbox("P", "bea@contoso.example")
@@ -188,3 +188,24 @@ def test_newer_versions_may_tell_more() -> None:
     assert news.read(
         b'{"worker": "x", "mood": "fine", "sent": [{"profile": "P", "mailbox": "m", "counts": [1], "n": 2}]}'
     ) == News(worker="x", sent=(Sent(profile="P", mailbox="m", counts=(1,)),))
+
+
+def test_a_worker_that_only_reads_shares_pauses_and_takes_no_part_of_a_limit() -> None:
+    clock = StubClock()
+    sending, reading = Peers(clock, "a"), Peers(clock, "b", sends=False)
+    there = Accord(clock, sending, Pace(clock, sending), Pauses(clock), asyncio.Event())
+    other = Accord(clock, reading, Pace(clock, reading), Pauses(clock), asyncio.Event())
+    for told in (other.hello(), there.hello()):
+        there.hear(told)
+        other.hear(told)
+    assert (sending.names, reading.names) == (("a",), ("a",))
+    assert sending.share(30, ANNA) == 30
+    assert other.tell() is None, "it is not needed to know that it is there"
+    other.pauses.failed(ANNA, DOWN)
+    told_of = other.tell()
+    assert told_of is not None
+    there.hear(told_of)
+    assert there.pauses.of(ANNA) is not None
+    there.hear(other.goodbye())
+    assert sending.names == ("a",)
+    assert (sending.rank, reading.rank) == (0, 1)

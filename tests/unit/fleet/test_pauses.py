@@ -7,10 +7,10 @@ import pytest
 
 from tests.unit.outbound.build import DEFERRED, TROUBLE
 from tests.unit.outbound.fakes import StubClock
+from worker.fleet import pauses as module
+from worker.fleet.pauses import SPACING, Key, Pauses
 from worker.mail.outcome import Deferred, Reason, Scope
 from worker.mail.transport import WorkingMailbox
-from worker.outbound import pauses as module
-from worker.outbound.pauses import SPACING, Key, Pauses
 
 ANNA = WorkingMailbox("P", "anna@contoso.example")
 BEA = WorkingMailbox("P", "bea@contoso.example")
@@ -194,3 +194,25 @@ def test_what_has_run_out_is_forgotten_when_there_is_too_much() -> None:
     scene.wait(10)
     scene.pauses.failed(ANNA, TROUBLE)
     assert len(list(scene.pauses.all())) == 1
+
+
+def test_what_a_server_allows_a_mailbox_holds_in_every_profile() -> None:
+    scene = Scene()
+    scene.pauses.failed(ANNA, TROUBLE)  # with a time that the server named
+    reading = WorkingMailbox("R", ANNA.address)
+    assert scene.pauses.closed(reading) == Deferred(TROUBLE.reason, 3.0)
+    assert scene.pauses.closed(WorkingMailbox("Q", ANNA.address)) is None, "that one is on another server"
+    scene.wait(3.1)
+    assert scene.pauses.claim(reading, reading=True) is None
+    assert scene.pauses.of(ANNA) is not None, "somebody is trying"
+    scene.pauses.succeeded(reading)
+    assert scene.pauses.of(ANNA) is None
+
+
+def test_reading_takes_no_place_in_the_line() -> None:
+    scene = Scene()
+    scene.pauses.failed(ANNA, TROUBLE)
+    for _ in range(5):
+        assert scene.pauses.claim(ANNA, reading=True) == Deferred(TROUBLE.reason, 3.0)
+    assert scene.pauses.of(ANNA) == Deferred(TROUBLE.reason, 3.0)
+    assert scene.pauses.of(ANNA) == Deferred(TROUBLE.reason, 3.0 + SPACING)

@@ -1,0 +1,1 @@
+"""What the workers know together: who is there, limits and what is used of them, who is in trouble."""
