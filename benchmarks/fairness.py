@@ -209,10 +209,12 @@ async def _with_fleet(profiles: str, work: Callable[[Fleet], Awaitable[Result]],
 
 
 @contextlib.asynccontextmanager
-async def behind_a_gate(fleet: Fleet, workers: int) -> AsyncIterator[Gate]:
-    """Start workers of a fleet that has none, for which some mailboxes are on another server."""
+async def behind_a_gate(fleet: Fleet, workers: int, keys: str = "") -> AsyncIterator[Gate]:
+    """Start workers of a fleet that has none, for which some mailboxes are on another server. `keys` are more keys of
+    their profile.
+    """
     async with Gate(fleet.url).open() as gate:
-        down = PROFILE.format(name="Down", location=gate.url, keys="")
+        down = PROFILE.format(name="Down", location=gate.url, keys=keys)
         down += "".join(MAILBOX.format(address=each, name="Down") for each in DOWN)
         (fleet.directory / "profiles.toml").write_text(PROFILES.format(url=fleet.url) + down)
         fleet.workers = workers

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import os
 import re
@@ -18,6 +19,7 @@ from worker.clock import Clock, SystemClock, rfc3339
 from worker.events.fleet import WorkerState
 from worker.ews.autodiscover.lookup import Lookup
 from worker.ews.client import EwsTransport
+from worker.fleet.quota import Quota
 from worker.flows import InboundFlow, OutboundFlow, accord
 from worker.monitoring.http import serve_http
 from worker.outbound.pipeline import lifetime
@@ -48,10 +50,12 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
     store = open_store(settings.attachment_store)
     in_force = InForce()
     profiles = Profiles(settings, in_force, clock)
+    sends, reads = "outbound" in roles, "inbound" in roles
+    together = accord(settings, in_force, clock, worker_name(), sends=sends)
     elsewhere = resolver(settings)
     transport = EwsTransport(
         lambda mailbox: endpoint(in_force.book, mailbox, settings),
-        _observe,
+        functools.partial(_observe, together.quota),
         clock,
         timedelta(days=settings.horizon_days),
         note_name=note_name(address.vhost),
@@ -63,8 +67,6 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
     in_force.follow(_tell_profiles)
     in_force.follow(_count_from_zero)
     _tell_start(settings, roles)
-    sends, reads = "outbound" in roles, "inbound" in roles
-    together = accord(settings, in_force, clock, worker_name(), sends=sends)
     outbound = OutboundFlow(settings, in_force, transport, clock, together, key=key) if sends else None
     inbound = (
         InboundFlow(settings, in_force, transport, clock, together.pauses, key=key, store=store) if reads else None
@@ -163,7 +165,8 @@ def _correlation_key(settings: Settings) -> bytes | None:
         raise ConfigurationError(*(f"MAILROUTER_CORRELATION_KEY: {fault}" for fault in error.faults)) from None
 
 
-def _observe(profile: str, operation: str, result: str, seconds: float) -> None:
+def _observe(quota: Quota, profile: str, operation: str, result: str, seconds: float) -> None:
+    quota.made(profile)
     if result == "busy":
         metrics.throttled_total.labels(profile).inc()
     elif result == "sign-in":

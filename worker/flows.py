@@ -18,6 +18,7 @@ from worker.fleet.accord import Accord
 from worker.fleet.pace import Pace
 from worker.fleet.pauses import Pauses
 from worker.fleet.peers import Peers
+from worker.fleet.quota import Quota
 from worker.inbound.intake import Intake, Rules
 from worker.inbound.listener import Listener
 from worker.inbound.overview import overview
@@ -58,7 +59,7 @@ def accord(settings: Settings, in_force: InForce, clock: Clock, name: str, *, se
         changed=lambda _key: asked.set(),
     )
     in_force.follow(lambda _book: pauses.forget())
-    return Accord(clock, peers, Pace(clock, peers), pauses, asked)
+    return Accord(clock, peers, Pace(clock, peers), Quota(clock, peers), pauses, asked)
 
 
 class OutboundFlow:
@@ -79,7 +80,7 @@ class OutboundFlow:
         self._transport = transport
         self._clock = clock
         self._key = key
-        self._pace, self._pauses = accord.pace, accord.pauses
+        self._pace, self._quota, self._pauses = accord.pace, accord.quota, accord.pauses
         self._files = linked_files(settings)
         self._outbound: Outbound | None = None
         metrics.mailboxes.labels("active").set_function(
@@ -102,7 +103,9 @@ class OutboundFlow:
     def state(self) -> OutboundState:
         """What `mailrouter status` tells of it."""
         in_progress = self._outbound.in_progress if self._outbound else 0
-        return OutboundState(in_progress=in_progress, paused=self._pauses.states(), waiting=self._pace.states())
+        return OutboundState(
+            in_progress=in_progress, paused=self._pauses.states(), waiting=(*self._quota.states(), *self._pace.states())
+        )
 
     async def work(self, session: Session) -> None:
         """Returns when the session was told to stop and what was under way has ended."""
@@ -118,6 +121,7 @@ class OutboundFlow:
                 correlation_key=self._key,
                 pauses=self._pauses,
                 pace=self._pace,
+                quota=self._quota,
             )
             try:
                 await consume(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.fairness import CAMPAIGN, LIMITED, behind_a_gate, campaign, others_seconds, outage
+from benchmarks.fairness import CAMPAIGN, DOWN, LIMITED, behind_a_gate, campaign, others_seconds, outage
 from scripts.fleet import Fleet
 from tests.integration.rabbitmq.commands import Command
 from tests.scenarios.conftest import StartFleet
@@ -43,6 +43,23 @@ async def test_a_limit_holds_for_all_workers_and_status_tells(start_fleet: Start
     assert (waiting["mailbox"], waiting["cause"]) == (CAMPAIGN, "it may send 8 a minute")
     assert waiting["waiting"] > 0
     assert run.status == 0, "to wait for one's turn is no trouble"
+    assert not fleet.reached["deferred"]
+
+
+async def test_a_profile_makes_no_more_requests_than_it_may(start_fleet: StartFleet, amqp_url: str) -> None:
+    """Mail of many mailboxes, of which each may send: what they ask of their server together is limited."""
+    fleet = await start_fleet(workers=0)
+    async with behind_a_gate(fleet, 2, keys="profile_requests_per_minute = 36") as gate:
+        await others_seconds(fleet, 5)
+        events = [request(f"much-{number}", sender) for number, sender in enumerate(DOWN)]
+        await fleet.publish(events)
+        await fleet.until(lambda: len(gate.came) >= 30, 30)
+        assert max(await others_seconds(fleet, 20)) <= 10, "another profile's mail waited"
+        status = json.loads((await Command(amqp_url)("status", "--json")).out)
+        assert gate.came[-1] - gate.came[0] < 60
+        assert len(gate.came) <= 36
+    [waiting] = {(each["profile"], each["cause"]) for each in status["mailboxes"] if each["state"] == "waiting"}
+    assert waiting == ("Down", "it may make 36 requests a minute")
     assert not fleet.reached["deferred"]
 
 

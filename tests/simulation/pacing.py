@@ -18,6 +18,7 @@ from worker.fleet.accord import Accord
 from worker.fleet.pace import DUE_SECONDS, Pace, Pacing
 from worker.fleet.pauses import Pauses
 from worker.fleet.peers import Peers
+from worker.fleet.quota import Quota
 from worker.mail.transport import WorkingMailbox
 
 STEP = 0.1
@@ -47,7 +48,7 @@ class Worker:
         self.pace = Pace(clock, self.peers)
         self.asked = asyncio.Event()
         self.pauses = Pauses(clock, changed=lambda _key: self.asked.set(), rank=lambda: self.peers.rank)
-        self.accord = Accord(clock, self.peers, self.pace, self.pauses, self.asked)
+        self.accord = Accord(clock, self.peers, self.pace, Quota(clock, self.peers), self.pauses, self.asked)
         self.told_at = -NEWS_SECONDS
 
 

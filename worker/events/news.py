@@ -25,7 +25,9 @@ class _Told(BaseModel):
 
 
 class Sent(_Told):
-    """How much one worker sent from a mailbox: `counts[0]` in the last five seconds, then in the five before, ..."""
+    """How much one worker sent from a mailbox: `counts[0]` in the last five seconds, then in the five before, ...
+    Where `mailbox` is "", how many requests it made for the profile.
+    """
 
     profile: _Text
     mailbox: _Text

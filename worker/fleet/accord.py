@@ -16,6 +16,7 @@ from worker.events.news import BUCKETS, MOST, News, Sent, Trouble
 from worker.fleet.pace import Pace
 from worker.fleet.pauses import Key, Pause, Pauses
 from worker.fleet.peers import Peers, buckets
+from worker.fleet.quota import Quota
 from worker.mail.outcome import Reason, Scope
 
 HEARTBEAT_SECONDS: Final = 2.0
@@ -29,12 +30,15 @@ class Accord:
     them was heard.
     """
 
-    def __init__(self, clock: Clock, peers: Peers, pace: Pace, pauses: Pauses, asked: asyncio.Event) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - all that is told of
+        self, clock: Clock, peers: Peers, pace: Pace, quota: Quota, pauses: Pauses, asked: asyncio.Event
+    ) -> None:
         self._name = peers.name
         self._sends = peers.sends
         self._clock = clock
         self._peers = peers
         self.pace = pace
+        self.quota = quota
         self.pauses = pauses
         self._told_at = float("-inf")
         self._turn = 0
@@ -53,7 +57,7 @@ class Accord:
         now = self._clock.monotonic()
         sent = [
             Sent(profile=place.profile, mailbox=place.address, counts=buckets(moments, now, BUCKETS))
-            for place, moments in self._of_turn(list(self.pace.sent().items()))
+            for place, moments in self._of_turn([*self.quota.sent().items(), *self.pace.sent().items()])
         ]
         recent_first = sorted(self.pauses.all(), key=lambda each: -each[1].changed_at)
         troubles = [_told(key, pause, now) for key, pause in self._of_turn(recent_first)]

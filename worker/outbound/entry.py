@@ -7,6 +7,7 @@ from typing import BinaryIO, Final
 
 from worker.events.broker import Delivery
 from worker.fleet.pace import Pacing
+from worker.fleet.quota import Allowed
 from worker.mail.message import Link, Message, Spooled
 from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Unresolved
 from worker.mail.stamp import Stamp
@@ -99,6 +100,7 @@ class Entry:
     traceparent: str = ""
     expires_at: datetime | None = None
     pacing: Pacing = field(default_factory=Pacing)
+    allowed: Allowed = field(default_factory=Allowed)
     max_bytes: int | None = None
     admitted: bool = False
     """Whether it counts among those that are to be sent from its mailbox within this minute."""

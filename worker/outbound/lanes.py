@@ -18,9 +18,10 @@ from typing import Final
 import structlog
 
 from worker.clock import Clock, rfc3339
-from worker.fleet.line import Line
 from worker.fleet.pace import DUE_SECONDS, Pace
 from worker.fleet.pauses import SPACING, Pauses
+from worker.fleet.peers import WINDOW_SECONDS
+from worker.fleet.quota import BATCH_REQUESTS, LATER_SECONDS, Quota
 from worker.mail.address import same_mailbox
 from worker.mail.files import LinkedFiles
 from worker.mail.outcome import Deferred, Delivered, Reason, Scope, Unresolved
@@ -31,6 +32,7 @@ from worker.outbound.deliver import deliver, outcome_of
 from worker.outbound.entry import Create, Done, Entry, Fetch, LookFor, Move, Outcome, Waiting
 from worker.outbound.fetching import Fetching
 from worker.outbound.settle import BUG
+from worker.outbound.slots import STALLED_SECONDS, Gate, Slots
 
 BATCH_MAILS: Final = 10
 """Exchange advises at most 10 items a request; one lost answer then leaves at most 10 mails to be looked for."""
@@ -39,9 +41,6 @@ BATCH_BYTES: Final = 4 * 2**20
 
 LANE_MAILS: Final = 2 * BATCH_MAILS
 """So many wait in a lane, of campaigns and of other mail each."""
-
-STALLED_SECONDS: Final = 2.0
-"""When all slots of a profile are taken and none was freed for so long, its mail is not taken in hand."""
 
 IDLE_LANES: Final = 200
 """Quiet lanes kept for what their mailbox object remembers of Sent Items; dropping one costs a longer look."""
@@ -110,19 +109,6 @@ class _Lane:
         return batch
 
 
-class _Slots:
-    """How many mailboxes of a profile are sent from at once. `line`: of the mail that comes back when it goes on."""
-
-    def __init__(self, concurrency: int, now: float) -> None:
-        self.free = asyncio.Semaphore(concurrency)
-        self.moved_at = now
-        self.line = Line()
-
-    def stalled(self, now: float) -> bool:
-        """Whether nothing has moved for a while, so that more mail would only pile up."""
-        return self.free.locked() and now - self.moved_at > STALLED_SECONDS
-
-
 class Lanes:
     """All lanes of one session with the broker. When the session ends, its task group takes them along.
 
@@ -134,6 +120,7 @@ class Lanes:
         transport: Transport,
         pauses: Pauses,
         pace: Pace,
+        quota: Quota,
         clock: Clock,
         settle: Settle,
         tasks: asyncio.TaskGroup,
@@ -147,6 +134,7 @@ class Lanes:
         self._fetching = Fetching(files)
         self._pauses = pauses
         self._pace = pace
+        self._quota = quota
         self._clock = clock
         self._settle = settle
         self._tasks = tasks
@@ -155,7 +143,9 @@ class Lanes:
         self._under_way: set[asyncio.Task[None]] = set()
         self._fetches: set[asyncio.Task[None]] = set()
         self._lanes: OrderedDict[WorkingMailbox, _Lane] = OrderedDict()
-        self._slots: defaultdict[tuple[str, bool], _Slots] = defaultdict(lambda: _Slots(concurrency, clock.monotonic()))
+        self._concurrency = concurrency
+        self._gates: defaultdict[str, Gate] = defaultdict(Gate)
+        self._slots: dict[tuple[str, bool], Slots] = {}
 
     def hold(self, entry: Entry) -> Deferred | Waiting | None:
         """Why a mail does not join its lane now, and for how long; None where it may, and counts as admitted then."""
@@ -167,11 +157,31 @@ class Lanes:
         if entry.verdict or entry.leaving:
             return None  # it is only looked for
         now = self._clock.monotonic()
-        slots = self._slots[entry.working.profile, entry.bulk]
+        slots = self._slots_of(entry.working.profile, bulk=entry.bulk)
         if slots.stalled(now):
             delay = slots.line.place(now + STALLED_SECONDS, SPACING) - now
             return Waiting(delay, "its profile does not move", entry.history.empty_looks)
-        return self._turn(entry, lane)
+        return self._full(entry, slots) or self._turn(entry, lane)
+
+    def _full(self, entry: Entry, slots: Slots) -> Waiting | None:
+        """Whether its profile has used up what it may use of its server. A mail that is only looked for goes on."""
+        if entry.verdict or entry.leaving:
+            return None
+        now, profile, allowed = self._clock.monotonic(), entry.working.profile, entry.allowed
+        most = self._quota.at_once(profile, allowed)
+        slots.gate.resize(most)
+        opens_in = LATER_SECONDS if most == 0 else self._quota.opens_in(profile, allowed)
+        if not opens_in:
+            return None
+        spacing = WINDOW_SECONDS * BATCH_REQUESTS / allowed.per_minute if allowed.per_minute else SPACING
+        delay = slots.line.place(now + opens_in, spacing) - now
+        return Waiting(delay, "its profile may make no more requests for now", entry.history.empty_looks)
+
+    def _slots_of(self, profile: str, *, bulk: bool) -> Slots:
+        if (slots := self._slots.get((profile, bulk))) is None:
+            slots = Slots(self._concurrency, self._gates[profile], self._clock.monotonic())
+            self._slots[profile, bulk] = slots
+        return slots
 
     def _turn(self, entry: Entry, lane: _Lane | None) -> Waiting | None:
         """Whether it is its turn among the mail of its mailbox."""
@@ -214,6 +224,8 @@ class Lanes:
         is what waits for its files.
         """
         self._most = 0
+        for gate in self._gates.values():
+            gate.resize(None)
         for fetch in self._fetches:
             fetch.cancel()
         while self._under_way:
@@ -279,12 +291,12 @@ class Lanes:
     async def _run(self, lane: _Lane, *, bulk: bool) -> None:
         while lane.waiting[bulk] and self._most:
             watch = self._tasks.create_task(self._watch(lane))
-            slots, began = self._slots[lane.working.profile, bulk], self._clock.monotonic()
+            slots, began = self._slots_of(lane.working.profile, bulk=bulk), self._clock.monotonic()
             try:
-                async with slots.free, lane.turn:
+                async with slots.free, lane.turn, slots.gate.inside(bulk=bulk):
                     slots.moved_at = self._clock.monotonic()
                     batch = lane.take(bulk=bulk, most=self._most)
-                    await self._deliver(lane, batch)
+                    await self._deliver(lane, batch, slots)
             finally:
                 watch.cancel()
                 slots.moved_at = self._clock.monotonic()
@@ -313,11 +325,11 @@ class Lanes:
                 self._end(entry, Deferred(_STUCK))
             entries.clear()
 
-    async def _deliver(self, lane: _Lane, batch: list[Entry]) -> None:
+    async def _deliver(self, lane: _Lane, batch: list[Entry], slots: Slots) -> None:
         asked = []
         for entry in batch:
-            if paused := self._paused(entry, claim=True):
-                entry.step = Done(paused)
+            if held := self._full(entry, slots) or self._paused(entry, claim=True):
+                entry.step = Done(held)
             else:
                 asked.append(entry)
                 if entry.admitted:
@@ -325,11 +337,14 @@ class Lanes:
                     self._pace.began(entry.place)
         if not asked:
             return
+        self._quota.begin(lane.working.profile)
         try:
             await deliver(asked, lane.mailbox, self._clock)
         except Exception:  # noqa: BLE001 - a bug must cost its own request, not the lane
             _log.exception("a bug stopped a batch", mailbox=lane.working.address, mails=len(asked))
             await self._one_by_one(lane, asked)
+        finally:
+            self._quota.end(lane.working.profile)
         self._note(asked)
 
     def _paused(self, entry: Entry, *, claim: bool = False) -> Deferred | None:

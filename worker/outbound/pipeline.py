@@ -21,6 +21,7 @@ from worker.events.decode import Invalid, SendRequest, decode
 from worker.fleet.pace import Pace, Pacing
 from worker.fleet.pauses import Pauses
 from worker.fleet.peers import Peers
+from worker.fleet.quota import Allowed, Quota
 from worker.mail.files import LinkedFiles
 from worker.mail.outcome import Reason, Rejected, Scope, Unresolved
 from worker.mail.transport import Transport
@@ -73,6 +74,7 @@ class Outbound:
         correlation_key: bytes | None = None,
         pauses: Pauses | None = None,
         pace: Pace | None = None,
+        quota: Quota | None = None,
     ) -> None:
         self._book = book
         self._clock = clock
@@ -87,6 +89,7 @@ class Outbound:
             transport,
             self._pauses,
             self._pace,
+            quota or Quota(clock, Peers(clock, "")),
             clock,
             self._settle,
             tasks,
@@ -195,6 +198,7 @@ class Outbound:
             traceparent=request.traceparent,
             expires_at=request.expires_at,
             pacing=_pacing(way.route.profile) if way else Pacing(),
+            allowed=_allowed(way.route.profile) if way else Allowed(),
             max_bytes=way.route.profile.max_message_bytes if way else None,
             last_attempt=history.attempts + 1 >= self._limits.max_attempts,
             verdict=self._verdict(request, history, now),
@@ -245,6 +249,10 @@ class Outbound:
         metrics.outbound_seconds.observe(self._clock.monotonic() - since)
         metrics.outbound_in_progress.dec()
         self._in_progress -= 1
+
+
+def _allowed(profile: Profile) -> Allowed:
+    return Allowed(profile.profile_max_concurrency, profile.profile_requests_per_minute)
 
 
 def _pacing(profile: Profile) -> Pacing:

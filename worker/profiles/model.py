@@ -62,7 +62,13 @@ application by using OAuth")."""
 OF_OAUTH: Final = ("tenant_id", "client_id", "client_secret", "certificate", "authority", "scope")
 """Keys that only `authentication = "oauth2"` has a use for."""
 
-OF_SENDING: Final = ("messages_per_minute", "max_concurrency", "max_message_bytes")
+OF_SENDING: Final = (
+    "messages_per_minute",
+    "max_concurrency",
+    "profile_max_concurrency",
+    "profile_requests_per_minute",
+    "max_message_bytes",
+)
 """Limits, which only outgoing profiles have a use for."""
 
 OF_READING: Final = ("accept", "start", "poll_seconds", "after")
@@ -97,6 +103,8 @@ class Profile(_Table):
     ca_file: Annotated[Path, Field(strict=False)] | None = None
     messages_per_minute: Count | None = None
     max_concurrency: Count | None = None
+    profile_max_concurrency: Count | None = None
+    profile_requests_per_minute: Annotated[int, Field(ge=3, le=2**31)] | None = None
     max_message_bytes: Count | None = None
     accept: Literal["all", "replies", "none"] = "all"
     start: Literal["now", "all"] | datetime = "now"

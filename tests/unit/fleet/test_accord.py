@@ -12,6 +12,7 @@ from worker.fleet.accord import Accord
 from worker.fleet.pace import Pace, Pacing
 from worker.fleet.pauses import Pauses
 from worker.fleet.peers import SETTLING_SECONDS, SILENT_SECONDS, Peers
+from worker.fleet.quota import Quota
 from worker.mail.outcome import Deferred, Reason, Scope
 from worker.mail.transport import WorkingMailbox
 
@@ -27,7 +28,7 @@ class Worker:
         self.pace = Pace(clock, self.peers)
         self.asked = asyncio.Event()
         self.pauses = Pauses(clock, rank=lambda: 0, changed=lambda _key: self.asked.set())
-        self.accord = Accord(clock, self.peers, self.pace, self.pauses, self.asked)
+        self.accord = Accord(clock, self.peers, self.pace, Quota(clock, self.peers), self.pauses, self.asked)
 
     def tell(self, *hearers: "Worker") -> None:
         told = self.accord.tell()
@@ -193,8 +194,8 @@ def test_newer_versions_may_tell_more() -> None:
 def test_a_worker_that_only_reads_shares_pauses_and_takes_no_part_of_a_limit() -> None:
     clock = StubClock()
     sending, reading = Peers(clock, "a"), Peers(clock, "b", sends=False)
-    there = Accord(clock, sending, Pace(clock, sending), Pauses(clock), asyncio.Event())
-    other = Accord(clock, reading, Pace(clock, reading), Pauses(clock), asyncio.Event())
+    there = Accord(clock, sending, Pace(clock, sending), Quota(clock, sending), Pauses(clock), asyncio.Event())
+    other = Accord(clock, reading, Pace(clock, reading), Quota(clock, reading), Pauses(clock), asyncio.Event())
     for told in (other.hello(), there.hello()):
         there.hear(told)
         other.hear(told)

@@ -9,14 +9,17 @@ from tests.unit.outbound.fakes import FakeDelivery, FakeFiles, FakeTransport, Jo
 from worker.fleet.pace import Pace, Pacing
 from worker.fleet.pauses import Pauses
 from worker.fleet.peers import Peers
+from worker.fleet.quota import Allowed, Quota
 from worker.mail.outcome import Deferred, Delivered, Scope, Unresolved
 from worker.mail.transport import WorkingMailbox
 from worker.outbound.entry import Entry, Outcome, Waiting
 from worker.outbound.history import History
-from worker.outbound.lanes import BATCH_MAILS, LANE_MAILS, STALLED_SECONDS, Lanes
+from worker.outbound.lanes import BATCH_MAILS, LANE_MAILS, Lanes
+from worker.outbound.slots import STALLED_SECONDS
 
 ANNA = WorkingMailbox("P", "anna@contoso.example")
 BEA = WorkingMailbox("P", "bea@contoso.example")
+CARA = WorkingMailbox("P", "cara@contoso.example")
 
 
 class PatientClock(StubClock):
@@ -47,6 +50,7 @@ class Yard:
                 self.transport,
                 Pauses(self.clock),
                 Pace(self.clock, Peers(self.clock, "")),
+                Quota(self.clock, Peers(self.clock, "")),
                 self.clock,
                 self._settle,
                 tasks,
@@ -290,3 +294,33 @@ async def test_waiting_for_ones_turn_forgets_no_look() -> None:
         held = lanes.hold(subject)
         assert isinstance(held, Waiting)
         assert held.empty_looks == 2
+
+
+async def test_a_profile_is_sent_from_so_many_mailboxes_at_once() -> None:
+    yard = Yard()
+    mails = [entry("first"), placed(BEA, entry("bulk", bulk=True)), placed(CARA, entry("third"))]
+    async with yard.open() as lanes:
+        first = yard.transport.outgoing(ANNA)
+        first.gate.clear()
+        for mail in mails:
+            mail.allowed = Allowed(at_once=1)
+            assert lanes.hold(mail) is None
+            lanes.submit(mail)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert yard.settled == []
+        first.gate.set()
+    assert [subject.event_id for subject, _ in yard.settled] == ["first", "third", "bulk"], "campaigns let others go"
+
+
+async def test_a_profile_that_has_made_its_requests_keeps_its_mail_in_the_broker() -> None:
+    yard = Yard()
+    async with yard.open() as lanes:
+        for number in range(3):
+            mail = placed(WorkingMailbox("P", f"user{number}@contoso.example"), entry(f"mail-{number}"))
+            mail.allowed = Allowed(per_minute=3)
+            assert lanes.hold(mail) is None, "there is room until the first one has begun"
+            lanes.submit(mail)
+    assert yard.batches() == [1]
+    waiting = [each for each in yard.outcomes() if isinstance(each, Waiting)]
+    assert len({each.delay_seconds for each in waiting}) == 2, "one comes back behind the other"

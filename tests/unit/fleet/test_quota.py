@@ -1,0 +1,115 @@
+"""What the mailboxes of a profile use of their server together."""
+
+import asyncio
+
+from tests.unit.outbound.fakes import StubClock
+from worker.events import news
+from worker.fleet.accord import Accord
+from worker.fleet.pace import Pace
+from worker.fleet.pauses import Pauses
+from worker.fleet.peers import SETTLING_SECONDS, WINDOW_SECONDS, Peers
+from worker.fleet.quota import BATCH_REQUESTS, Allowed, Quota
+
+THIRTY = Allowed(per_minute=30)
+
+
+class Worker:
+    def __init__(self, clock: StubClock, name: str) -> None:
+        self.peers = Peers(clock, name)
+        self.quota = Quota(clock, self.peers)
+        self.accord = Accord(clock, self.peers, Pace(clock, self.peers), self.quota, Pauses(clock), asyncio.Event())
+
+    def batch(self, allowed: Allowed = THIRTY, requests: int = BATCH_REQUESTS) -> bool:
+        if self.quota.opens_in("P", allowed):
+            return False
+        self.quota.begin("P")
+        for _ in range(requests):
+            self.quota.made("P")
+        self.quota.end("P")
+        return True
+
+
+def fleet(clock: StubClock, count: int) -> list[Worker]:
+    """Workers that know each other."""
+    workers = [Worker(clock, f"w{number}") for number in range(count)]
+    for each in workers:
+        hear(workers, each.accord.hello())
+    clock.seconds += SETTLING_SECONDS + 0.1
+    for each in workers:
+        hear(workers, each.accord.tell())
+    return workers
+
+
+def hear(workers: list[Worker], told: bytes | None) -> None:
+    for each in workers:
+        if told is not None:
+            each.accord.hear(told)
+
+
+def test_no_more_requests_in_a_minute_than_allowed() -> None:
+    clock = StubClock()
+    worker = Worker(clock, "w")
+    assert [worker.batch() for _ in range(11)] == [True] * 10 + [False]
+    opens_in = worker.quota.opens_in("P", THIRTY)
+    assert 0 < opens_in <= WINDOW_SECONDS
+    (state,) = worker.quota.states()
+    assert (state.profile, state.state, state.cause) == ("P", "waiting", "it may make 30 requests a minute")
+    clock.seconds += opens_in
+    assert worker.batch()
+    assert worker.quota.states() == ()
+
+
+def test_batches_under_way_have_their_room() -> None:
+    worker = Worker(StubClock(), "w")
+    for _ in range(10):
+        assert worker.quota.opens_in("P", THIRTY) == 0
+        worker.quota.begin("P")
+    assert worker.quota.opens_in("P", THIRTY) > 0
+    worker.quota.end("P")  # it has made no request after all
+    assert worker.quota.opens_in("P", THIRTY) == 0
+
+
+def test_what_a_batch_really_took_counts() -> None:
+    worker = Worker(StubClock(), "w")
+    assert worker.batch(requests=28)
+    assert not worker.batch()
+
+
+def test_all_workers_together() -> None:
+    workers = fleet(StubClock(), 4)
+    made = 0
+    for _ in range(20):
+        for each in workers:
+            made += BATCH_REQUESTS * each.batch()
+            hear(workers, each.accord.tell())
+    assert made == 30
+
+
+def test_a_limit_too_small_to_share_is_used_by_one() -> None:
+    workers = fleet(StubClock(), 4)
+    assert sorted(each.batch(Allowed(per_minute=3)) for each in workers) == [False, False, False, True]
+
+
+def test_mailboxes_at_once_are_shared_out() -> None:
+    workers = fleet(StubClock(), 4)
+    shares = [each.quota.at_once("P", Allowed(at_once=6)) for each in workers]
+    assert sorted(share or 0 for share in shares) == [1, 1, 2, 2]
+    assert workers[0].quota.at_once("P", Allowed()) is None
+
+
+def test_a_limit_that_is_gone_is_forgotten() -> None:
+    worker = Worker(StubClock(), "w")
+    assert all(worker.batch() for _ in range(10))
+    assert worker.quota.opens_in("P", Allowed()) == 0
+    assert worker.quota.sent() == {}
+
+
+def test_others_are_told() -> None:
+    worker = Worker(StubClock(), "w")
+    worker.batch()
+    told = worker.accord.tell()
+    assert told is not None
+    message = news.read(told)
+    assert message is not None
+    (sent,) = message.sent
+    assert (sent.profile, sent.mailbox, sum(sent.counts)) == ("P", "", BATCH_REQUESTS)

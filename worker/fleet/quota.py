@@ -1,0 +1,112 @@
+"""What all mailboxes of a profile may use of their server together: requests open at once, and requests a minute, all
+workers together.
+
+A batch of mails begins only while there is room for what it takes as a rule; what it really takes counts, also where
+that is more. Mail that finds no room waits in the broker.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from worker.clock import Clock
+from worker.events.fleet import MailboxState
+from worker.fleet.peers import WINDOW_SECONDS, Peers
+from worker.mail.transport import WorkingMailbox
+
+BATCH_REQUESTS: Final = 3
+"""Draft, look, send."""
+
+LATER_SECONDS: Final = 1.0
+"""When a mail is looked at again for which there is perhaps room by then, or in another worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Limits of a profile, for all workers together; None for none."""
+
+    at_once: int | None = None
+    per_minute: int | None = None
+
+
+@dataclass(slots=True)
+class _Profile:
+    """`made`: when requests were made within the last minute; `batches`: those under way."""
+
+    per_minute: int
+    made: deque[float] = field(default_factory=deque)
+    batches: int = 0
+    closed: bool = False
+
+    def used(self, now: float) -> int:
+        while self.made and self.made[0] <= now - WINDOW_SECONDS:
+            self.made.popleft()
+        return len(self.made) + BATCH_REQUESTS * self.batches
+
+
+class Quota:
+    """`begin` and `end` frame each batch of a profile; `made` counts its requests."""
+
+    def __init__(self, clock: Clock, peers: Peers) -> None:
+        self._clock = clock
+        self._peers = peers
+        self._profiles: dict[str, _Profile] = {}
+
+    def at_once(self, profile: str, allowed: Allowed) -> int | None:
+        """How many mailboxes of a profile this worker may send from at once; None for as many as it can."""
+        return self._peers.share(allowed.at_once, _place(profile)) if allowed.at_once else None
+
+    def opens_in(self, profile: str, allowed: Allowed) -> float:
+        """In how many seconds another batch may begin; 0 for now."""
+        if allowed.per_minute is None:
+            self._profiles.pop(profile, None)
+            return 0.0
+        state = self._profiles.setdefault(profile, _Profile(allowed.per_minute))
+        state.per_minute = allowed.per_minute
+        opens_in = self._opens_in(state, profile, allowed.per_minute)
+        state.closed = opens_in > 0
+        return opens_in
+
+    def begin(self, profile: str) -> None:
+        if state := self._profiles.get(profile):
+            state.batches += 1
+
+    def end(self, profile: str) -> None:
+        if (state := self._profiles.get(profile)) and state.batches:
+            state.batches -= 1
+
+    def made(self, profile: str) -> None:
+        """A request, whatever it was for, and whatever came of it."""
+        if state := self._profiles.get(profile):
+            state.made.append(self._clock.monotonic())
+
+    def sent(self) -> dict[WorkingMailbox, tuple[float, ...]]:
+        """When requests were made within the last minute, for the other workers: a profile is a place without an
+        address.
+        """
+        now = self._clock.monotonic()
+        return {_place(name): tuple(state.made) for name, state in self._profiles.items() if state.used(now)}
+
+    def states(self) -> tuple[MailboxState, ...]:
+        """Profiles whose mail waits until they may make requests again."""
+        return tuple(
+            MailboxState(profile=name, state="waiting", cause=f"it may make {state.per_minute} requests a minute")
+            for name, state in self._profiles.items()
+            if state.closed
+        )
+
+    def _opens_in(self, state: _Profile, profile: str, limit: int) -> float:
+        if self._peers.settles_in:
+            return self._peers.settles_in
+        now, place = self._clock.monotonic(), _place(profile)
+        share = BATCH_REQUESTS * self._peers.share(max(1, limit // BATCH_REQUESTS), place)
+        wanted = state.used(now) + BATCH_REQUESTS
+        if wanted <= share and wanted + self._peers.sent(place) <= max(limit, BATCH_REQUESTS):
+            return 0.0
+        if share and wanted > share and state.made:
+            return max(LATER_SECONDS, state.made[0] + WINDOW_SECONDS - now)
+        return LATER_SECONDS
+
+
+def _place(profile: str) -> WorkingMailbox:
+    return WorkingMailbox(profile, "")
