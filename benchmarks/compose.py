@@ -31,6 +31,7 @@ from scripts.compose_project import ComposeError, Project, Stop, until
 ALERT: Final = "MailRouterNoWorker"
 WAITING: Final = 50
 """Mails published while no worker runs."""
+STATES: Final = ("accepted", "deferred", "failed", "unresolved", "bounced")
 LIMIT_SECONDS: Final = 600
 GRACE_SECONDS: Final = 30
 
@@ -105,14 +106,13 @@ class Demo:
         return Counter(ast.literal_eval(last[last.rindex("{") :]) if "{" in last else {})
 
     def states(self) -> dict[str, list[str]]:
-        """What the CRM was told of each e-mail, in order; repeats of an event fell away."""
+        """What the CRM was told of each e-mail that it published, in order; repeats of an event fell away."""
         found: dict[str, list[str]] = {}
         for line in self._project.compose("logs", "--no-log-prefix", "crm").splitlines():
-            what, email_id, *_ = line.split()
-            if what == "published":
-                found.setdefault(email_id, [])
-            elif what != "received":
-                found[email_id].append(what)
+            what, _, rest = line.partition(" ")
+            if what in ("published", *STATES):  # an answer may be printed before what it answers
+                told = found.setdefault(rest.split()[0], [])
+                told += [what] if what in STATES else []
         return found
 
     def stats(self) -> dict[str, Any]:

@@ -127,7 +127,7 @@ async def replace(fleet: Fleet, number: int) -> Restart:
         raise click.ClickException(f"worker {number} ended with {status}")
     stopped = time.monotonic()
     await fleet.start_worker(number)
-    await fleet.ready(number)
+    await fleet.ready(number, LIMIT_SECONDS)
     return Restart(stopped - began, time.monotonic() - stopped, held)
 
 
