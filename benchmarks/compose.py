@@ -5,9 +5,9 @@
     python -m benchmarks.compose --no-build            by the image that is there
 
 The demo's CRM publishes at a steady pace while the workers are scaled from 2 to 4 and back. Then all workers stop and a
-few mails are published. Prometheus, by the rules as they stand, must fire MailRouterNoWorker; the workers start again,
-and it must clear, and the mails that waited must go. It is a project of its own: what runs of this file besides is left
-alone.
+few mails are published. Prometheus, by the rules as they stand, must fire MailRouterNoWorker, and Alertmanager hear
+of it; the workers start again, and it must clear, and the mails that waited must go. It is a project of its own: what
+runs of this file besides is left alone.
 """
 
 import ast
@@ -71,6 +71,7 @@ class Result:
     stops: list[Stop] = field(default_factory=list)
     alert_fired_after_seconds: float = 0
     firing_besides: list[str] = field(default_factory=list)
+    alertmanager_tells: list[str] = field(default_factory=list)
     alert_cleared_after_seconds: float = 0
     waiting_published: int = 0
     waiting_accepted_once: int = 0
@@ -131,10 +132,19 @@ class Demo:
         }
 
     def firing(self) -> list[str]:
-        url = f"http://127.0.0.1:{self._project.ports['PROMETHEUS_PORT']}/api/v1/alerts"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            alerts = json.load(answer)["data"]["alerts"]
+        alerts = self._ask("PROMETHEUS_PORT", "/api/v1/alerts")["data"]["alerts"]
         return sorted(each["labels"]["alertname"] for each in alerts if each["state"] == "firing")
+
+    def told(self) -> list[str]:
+        """Whom Alertmanager tells of the alert. Nobody where it is left out."""
+        if "alertmanager" in self._project.without:
+            return []
+        alerts = self._ask("ALERTMANAGER_PORT", "/api/v2/alerts")
+        return [to["name"] for each in alerts if each["labels"]["alertname"] == ALERT for to in each["receivers"]]
+
+    def _ask(self, port: str, path: str) -> Any:  # noqa: ANN401 - JSON
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._project.ports[port]}{path}", timeout=10) as answer:
+            return json.load(answer)
 
 
 class Show:
@@ -207,6 +217,9 @@ def without_workers(project: Project, show: Show, result: Result, demo_settings:
         until(lambda: ALERT in demo.firing(), f"{ALERT} fires", LIMIT_SECONDS)
         result.alert_fired_after_seconds = round(time.monotonic() - began, 1)
         result.firing_besides += [each for each in demo.firing() if each != ALERT]
+        if "alertmanager" not in project.without:
+            until(lambda: bool(demo.told()), "Alertmanager has it", 60)
+        result.alertmanager_tells = demo.told()
         result.waiting_published = demo.counts()["published"]
     with show.step("workers: it has to clear, and what waited has to go"):
         project.compose("start", "worker")
@@ -241,7 +254,7 @@ def main(count: int, rate: float, without: tuple[str, ...], *, build: bool, as_j
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     try:
         with (
-            Project("mailrouter-proof", ("demo",), without) as project,
+            Project("mailrouter-proof", ("demo", "alerting"), without) as project,
             Progress(*columns, console=Console(stderr=True)) as progress,
         ):
             if build:

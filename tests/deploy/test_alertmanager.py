@@ -18,7 +18,7 @@ from scripts.fleet import eventually
 from scripts.private_broker import free_ports
 from tests.deploy.compose import compose
 from tests.deploy.given import ALERTS, PROMETHEUS, tool
-from tests.unit.docs import ROOT
+from tests.unit.docs import ROOT, spans, table
 
 PACKAGE: Final = "prometheus-alertmanager"
 PATH: Final = ROOT / "deploy/alertmanager/alertmanager.yml"
@@ -72,6 +72,14 @@ def test_inhibitions_are_about_alerts_that_exist() -> None:
         assert causes | consequences <= ALERTS.keys()
         assert not causes & consequences
         assert {ALERTS[each]["labels"]["severity"] for each in causes} == {"critical"}
+
+
+def test_the_page_tells_what_is_not_told() -> None:
+    told = {spans(row[0])[0]: set(spans(row[1])) for row in table("docs/deploy.md", "Alertmanager")}
+    for rule in GIVEN["inhibit_rules"]:
+        (cause,) = matched(rule["source_matchers"])
+        assert told.pop(cause) == matched(rule["target_matchers"])
+    assert not told
 
 
 def test_prometheus_finds_the_container() -> None:
