@@ -110,9 +110,9 @@ class Demo:
         """What the CRM was told of each e-mail that it published, in order; repeats of an event fell away."""
         found: dict[str, list[str]] = {}
         for line in self._project.compose("logs", "--no-log-prefix", "crm").splitlines():
-            what, _, rest = line.partition(" ")
+            what, email_id, *_ = [*line.split(maxsplit=2), "", ""]
             if what in ("published", *STATES):  # an answer may be printed before what it answers
-                told = found.setdefault(rest.split()[0], [])
+                told = found.setdefault(email_id, [])
                 told += [what] if what in STATES else []
         return found
 
