@@ -143,8 +143,11 @@ class Demo:
         return [to["name"] for each in alerts if each["labels"]["alertname"] == ALERT for to in each["receivers"]]
 
     def _ask(self, port: str, path: str) -> Any:  # noqa: ANN401 - JSON
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._project.ports[port]}{path}", timeout=10) as answer:
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._project.ports[port]}{path}", timeout=10) as answer:
+                return json.load(answer)
+        except OSError as error:
+            raise ComposeError(f"{port}{path}: {error}") from None
 
 
 class Show:
@@ -167,7 +170,8 @@ def bring_up(project: Project, show: Show, result: Result, demo: dict[str, str])
         project.up(**demo)
         until(lambda: not project.unhealthy(), "every service healthy", LIMIT_SECONDS)
         result.healthy_after_seconds = round(time.monotonic() - began, 1)
-    result.services = sorted(each["Config"]["Labels"]["com.docker.compose.service"] for each in project.containers())
+    names = [each["Config"]["Labels"]["com.docker.compose.service"] for each in project.containers()]
+    result.services = [f"{names.count(each)} {each}" for each in sorted(set(names))]
     workers = [project.inside("worker", "python", "-c", CONFINED, index=number) for number in (1, 2)]
     result.workers_confined = workers.count(AS_TOLD)
 
@@ -228,6 +232,7 @@ def without_workers(project: Project, show: Show, result: Result, demo_settings:
         result.alert_cleared_after_seconds = round(time.monotonic() - began, 1)
         until(lambda: demo.counts()["accepted"] >= WAITING, "what waited is accepted", LIMIT_SECONDS)
         until(lambda: not demo.queues(), "empty queues", 60)
+        until(lambda: not project.unhealthy(), "every service healthy, none started anew", 120)
     result.waiting_accepted_once = sum(each == ["accepted"] for each in demo.states().values())
 
 
@@ -246,7 +251,7 @@ def prove(project: Project, show: Show, count: int, rate: float) -> Result:
 
 @click.command(help=__doc__)
 @click.option("-n", "--count", default=3000, show_default=True, type=click.IntRange(100, 20_000), help="Mails.")
-@click.option("-r", "--rate", default=25.0, show_default=True, help="Mails a second.")
+@click.option("-r", "--rate", default=20.0, show_default=True, help="Mails a second.")
 @click.option("--without", multiple=True, metavar="SERVICE", help="Leave out a service, such as grafana.")
 @click.option("--build/--no-build", default=True, show_default=True, help="Build the image first.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")

@@ -72,18 +72,16 @@ class Project:
         return self.compose("exec", "-T", f"--index={index}", service, *command)
 
     def containers(self, service: str = "") -> list[dict[str, Any]]:
-        """What `docker inspect` tells of those that run; of one-shot services nothing."""
-        ids = self.compose("ps", "--quiet", *([service] if service else [])).split()
+        """What `docker inspect` tells of each, also of those that have ended."""
+        ids = self.compose("ps", "--all", "--quiet", *([service] if service else [])).split()
         found: list[dict[str, Any]] = json.loads(run(["docker", "inspect", *ids])) if ids else []
         return found
 
     def unhealthy(self, service: str = "") -> list[str]:
-        """Those that run, and whose health check has not said yet that they are healthy, or says that they are not."""
-        return [
-            each["Name"]
-            for each in self.containers(service)
-            if each["State"].get("Health", {"Status": "healthy"})["Status"] != "healthy"
-        ]
+        """Those that do not run, save for one-shot ones that are done; that have been started anew; and that a health
+        check has not said to be healthy, or not yet.
+        """
+        return [each["Name"] for each in self.containers(service) if not well(each)]
 
     @contextmanager
     def stops(self, service: str) -> Iterator[Callable[[], list[Stop]]]:
@@ -96,6 +94,14 @@ class Project:
                 yield lambda: ended(os.pread(told.fileno(), 2**24, 0))
             finally:
                 events.terminate()
+
+
+def well(container: dict[str, Any]) -> bool:
+    state = container["State"]
+    if container["HostConfig"]["RestartPolicy"]["Name"] in ("", "no"):
+        return (state["Status"], state["ExitCode"]) == ("exited", 0)
+    healthy = "Health" not in state or state["Health"]["Status"] == "healthy"
+    return healthy and (state["Status"], container["RestartCount"]) == ("running", 0)
 
 
 def ended(events: bytes) -> list[Stop]:
