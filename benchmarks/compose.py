@@ -103,13 +103,13 @@ class Demo:
 
     def counts(self) -> Counter[str]:
         """What the CRM has counted so far."""
-        last = self._project.compose("logs", "--no-log-prefix", "--tail=1", "crm").strip()
+        last = self._project.logs("crm", tail="1").strip()
         return Counter(ast.literal_eval(last[last.rindex("{") :]) if "{" in last else {})
 
     def states(self) -> dict[str, list[str]]:
         """What the CRM was told of each e-mail that it published, in order; repeats of an event fell away."""
         found: dict[str, list[str]] = {}
-        for line in self._project.compose("logs", "--no-log-prefix", "crm").splitlines():
+        for line in self._project.logs("crm").splitlines():
             what, email_id, *_ = [*line.split(maxsplit=2), "", ""]
             if what in ("published", *STATES):  # an answer may be printed before what it answers
                 told = found.setdefault(email_id, [])

@@ -71,6 +71,11 @@ class Project:
     def inside(self, service: str, *command: str, index: int = 1) -> str:
         return self.compose("exec", "-T", f"--index={index}", service, *command)
 
+    def logs(self, service: str, tail: str = "all") -> str:
+        """What the newest container of a service printed: by Docker, since Compose adds control characters."""
+        (newest, *_) = sorted(self.containers(service), key=lambda each: str(each["Created"]), reverse=True)
+        return run(["docker", "logs", f"--tail={tail}", newest["Id"]])
+
     def containers(self, service: str = "") -> list[dict[str, Any]]:
         """What `docker inspect` tells of each, also of those that have ended."""
         ids = self.compose("ps", "--all", "--quiet", *([service] if service else [])).split()
