@@ -189,10 +189,10 @@ class Fleet:
             )
         self.running[number] = Process(process, log, f"http://127.0.0.1:{port}")
 
-    async def ready(self, number: int) -> None:
+    async def ready(self, number: int, seconds: float = _START_SECONDS) -> None:
         """Wait until a worker says that it can do its work; it is asked again as fast as it answers."""
         worker = self.running[number]
-        async with asyncio.timeout(_START_SECONDS):
+        async with asyncio.timeout(seconds):
             while worker.process.returncode is None:
                 with contextlib.suppress(aiohttp.ClientError):
                     async with self.http.get(f"{worker.http}/readyz") as answer:

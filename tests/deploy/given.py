@@ -70,11 +70,11 @@ def metrics_in(expression: str) -> Iterator[str]:
     yield from re.findall(r"\b(?:mailrouter|rabbitmq|process)_\w+", without_texts)
 
 
-def tool(name: str) -> str:
+def tool(name: str, package: str = "prometheus") -> str:
     """Where a program of Prometheus is. Without it the test is skipped, save where it is asked for."""
     found = shutil.which(name)
     if found is None:
         if os.environ.get("CI") or os.environ.get("MAILROUTER_REQUIRE_PROMTOOL"):
-            pytest.fail(f"{name} is missing. Remedy: apt-get install prometheus")
-        pytest.skip(f"{name} is missing (apt-get install prometheus); with CI or MAILROUTER_REQUIRE_PROMTOOL it fails")
+            pytest.fail(f"{name} is missing. Remedy: apt-get install {package}")
+        pytest.skip(f"{name} is missing (apt-get install {package}); with CI or MAILROUTER_REQUIRE_PROMTOOL it fails")
     return found
