@@ -33,6 +33,7 @@ from worker.inbound.scheduler import Scheduler
 from worker.mail.incoming import IncomingTransport
 from worker.mail.outcome import Scope
 from worker.mail.store import AttachmentStore
+from worker.mail.trace import Tracing
 from worker.mail.transport import Transport, WorkingMailbox
 from worker.monitoring.http import serve_http
 from worker.outbound.accord import Accord
@@ -59,6 +60,7 @@ from worker.rabbitmq.tickets import RabbitFleet
 from worker.rabbitmq.topology import BULK, ITEMS, LISTENS, OUTBOUND, POLLS
 from worker.service import either, hang_up_on_signal, serve, stop_on_signals
 from worker.settings import ConfigurationError, Settings
+from worker.tracing import open_tracing
 
 _log = structlog.get_logger("worker")
 
@@ -74,6 +76,7 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
     stopping = stop_on_signals()
     clock = SystemClock()
     key = _correlation_key(settings)
+    tracing, stop_tracing = open_tracing(settings, worker_name(), clock)
     address = BrokerAddress.parse(settings.amqp_url)
     connection = BrokerConnection(address, clock, name=worker_name())
     store = open_store(settings.attachment_store)
@@ -94,8 +97,12 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
     in_force.follow(_tell_profiles)
     in_force.follow(_count_from_zero)
     _tell_start(settings, roles)
-    outbound = OutboundFlow(settings, in_force, transport, clock, key) if "outbound" in roles else None
-    inbound = InboundFlow(settings, in_force, transport, clock, key=key, store=store) if "inbound" in roles else None
+    outbound = OutboundFlow(settings, in_force, transport, clock, key, tracing) if "outbound" in roles else None
+    inbound = (
+        InboundFlow(settings, in_force, transport, clock, key=key, store=store, tracing=tracing)
+        if "inbound" in roles
+        else None
+    )
     profiles.load()
     started_at = rfc3339(clock.now())
 
@@ -134,6 +141,7 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
 
     async with serve_http(settings.http, metrics.REGISTRY, ready) as url, contextlib.AsyncExitStack() as closing:
         closing.push_async_callback(transport.close)
+        closing.push_async_callback(stop_tracing)
         if url:
             _log.info("listening", metrics=f"{url}/metrics", ready=f"{url}/readyz")
         await serve(
@@ -172,9 +180,16 @@ class Profiles:
 class OutboundFlow:
     """The outbound pipeline, anew for each session with the broker; what may outlive one is kept here."""
 
-    def __init__(
-        self, settings: Settings, in_force: InForce, transport: Transport, clock: Clock, key: bytes | None
+    def __init__(  # noqa: PLR0913, PLR0917 - the ports it stands between
+        self,
+        settings: Settings,
+        in_force: InForce,
+        transport: Transport,
+        clock: Clock,
+        key: bytes | None,
+        tracing: Tracing,
     ) -> None:
+        self._tracing = tracing
         self._settings = settings
         self._in_force = in_force
         self._transport = transport
@@ -230,6 +245,7 @@ class OutboundFlow:
                 correlation_key=self._key,
                 pauses=self._pauses,
                 pace=self._pace,
+                tracing=self._tracing,
             )
             try:
                 await consume(
@@ -258,7 +274,9 @@ class InboundFlow:
         *,
         key: bytes | None,
         store: AttachmentStore,
+        tracing: Tracing,
     ) -> None:
+        self._tracing = tracing
         self._settings = settings
         self._in_force = in_force
         self._transport = transport
@@ -293,7 +311,7 @@ class InboundFlow:
         routes = self._in_force.book.directory.incoming()
         publisher = await Publisher.open(session)
         fleet = await RabbitFleet.open(session, publisher)
-        desk = Desk(RabbitBroker(publisher), fleet, self._intake, self._clock, session.stopping)
+        desk = Desk(RabbitBroker(publisher), fleet, self._intake, self._clock, session.stopping, self._tracing)
         poller = self._poller = Poller(desk, self._transport, routes, concurrency=self._settings.concurrency)
         listener = self._listener = Listener(fleet, self._transport, frozenset(route.working for route in routes))
         try:

@@ -17,6 +17,7 @@ from worker.inbound.poll import BUG, Desk, Poll, quarantine
 from worker.inbound.ticket import Polled, PollTicket
 from worker.mail.incoming import IncomingTransport
 from worker.mail.outcome import Reason, Scope
+from worker.mail.trace import PollSpan
 from worker.mail.transport import WorkingMailbox
 from worker.profiles.directory import IncomingRoute
 
@@ -71,14 +72,16 @@ class Poller:
         self._under_way.add(ticket.working)
         try:
             async with self._turns[ticket.profile]:
-                report = await self._run(ticket, route)
+                span = self._desk.tracing.poll(ticket.mailbox, ticket.profile)
+                report = await self._run(ticket, route, span)
+                span.end(report.published, report.reason)
         finally:
             self._under_way.discard(ticket.working)
         metrics.polls_total.labels("failed" if report.reason else "ok", ticket.profile).inc()
         return report
 
-    async def _run(self, ticket: PollTicket, route: IncomingRoute) -> Polled:
-        poll = Poll(self._desk, self._transport.incoming(route.working), route, ticket)
+    async def _run(self, ticket: PollTicket, route: IncomingRoute, span: PollSpan) -> Polled:
+        poll = Poll(self._desk, self._transport.incoming(route.working), route, ticket, span)
         try:
             async with asyncio.timeout(POLL_SECONDS):
                 return await poll.run()
