@@ -24,7 +24,7 @@ from worker.tracing.context import ChosenIds
 from worker.tracing.spans import Spans
 from worker.tracing.trouble import tell_seldom
 
-FLUSH_SECONDS: Final = 3.0
+FLUSH_SECONDS: Final = 2.0
 """How long the spans that are left may hold up the end of a worker."""
 
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")

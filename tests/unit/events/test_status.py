@@ -108,7 +108,9 @@ def test_every_scope_is_in_the_schema(scope: Scope) -> None:
 
 @pytest.mark.parametrize("state", STATES)
 def test_the_same_news_has_the_same_id(state: str) -> None:
-    again = replace(SUBJECT, mailbox="", profile="", message_id="<other@contoso.example>", traceparent="", tracestate="")
+    again = replace(
+        SUBJECT, mailbox="", profile="", message_id="<other@contoso.example>", traceparent="", tracestate=""
+    )
 
     assert of_each(SUBJECT)[state].id == of_each(again, replace(REASON, message="still busy"))[state].id
 
