@@ -65,20 +65,17 @@ class Spans:
             "mailrouter.profile": profile,
             "mailrouter.attempt": attempt,
         }
-        self._ids.chosen = trace_id(request)
-        links = [to_answers(request)] if above else []
-        return self.begin(f"process {queue}", SpanKind.CONSUMER, attributes, above=above, links=links)
+        links, name = [to_answers(request)] if above else [], f"process {queue}"
+        return self.begin(name, SpanKind.CONSUMER, attributes, above=above, request=request, links=links)
 
     def poll(self, mailbox: str, profile: str) -> "Poll":
         attributes: Attributes = {"mailrouter.mailbox.domain": _domain(mailbox), "mailrouter.profile": profile}
-        self._ids.chosen = 0
         return Poll(self, self.begin("poll", SpanKind.INTERNAL, attributes))
 
     def receive(self, attributes: Attributes, *, request: str, since: datetime, poll: trace.Span) -> "Span":
         attributes = {**_messaging("publish", "send", RECEIVED), **attributes}
-        self._ids.chosen = trace_id(request)
-        links = [Link(poll.get_span_context())]
-        return self.begin(f"publish {RECEIVED}", SpanKind.PRODUCER, attributes, links=links, since=since)
+        links, name = [Link(poll.get_span_context())], f"publish {RECEIVED}"
+        return self.begin(name, SpanKind.PRODUCER, attributes, request=request, links=links, since=since)
 
     def begin(  # noqa: PLR0913 - what OpenTelemetry asks
         self,
@@ -87,9 +84,12 @@ class Spans:
         attributes: Attributes,
         *,
         above: trace.Span | None = None,
+        request: str = "",
         links: Sequence[Link] = (),
         since: datetime | None = None,
     ) -> "Span":
+        """`request`: of which request the trace is that this begins, where it begins one."""
+        self._ids.chosen = trace_id(request)
         context = trace.set_span_in_context(above, Context()) if above else Context()
         start_time = _nanoseconds(since) if since else self.now()
         return Span(self, self._tracer.start_span(name, context, kind, _known(attributes), links, start_time))
