@@ -8,10 +8,10 @@ FROM ${PYTHON_IMAGE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 RUN python -m venv /tools && python -m venv --without-pip /opt/mailrouter
-COPY requirements.lock requirements-build.lock ./
+COPY requirements-tracing.lock requirements-build.lock ./
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     /tools/bin/pip install --require-hashes --only-binary :all: -r requirements-build.lock \
-    && /tools/bin/pip --python /opt/mailrouter install --require-hashes --only-binary :all: -r requirements.lock
+    && /tools/bin/pip --python /opt/mailrouter install --require-hashes --only-binary :all: -r requirements-tracing.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
 COPY worker worker

@@ -36,6 +36,7 @@ from worker.rabbitmq.news import spread
 from worker.rabbitmq.profiles import follow
 from worker.service import either, hang_up_on_signal, serve, stop_on_signals
 from worker.settings import ConfigurationError, Settings
+from worker.tracing import open_tracing
 
 _log = structlog.get_logger("worker")
 
@@ -45,6 +46,7 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
     stopping = stop_on_signals()
     clock = SystemClock()
     key = _correlation_key(settings)
+    tracing, stop_tracing = open_tracing(settings, worker_name(), clock)
     address = BrokerAddress.parse(settings.amqp_url)
     connection = BrokerConnection(address, clock, name=worker_name())
     store = open_store(settings.attachment_store)
@@ -67,9 +69,11 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
     in_force.follow(_tell_profiles)
     in_force.follow(_count_from_zero)
     _tell_start(settings, roles)
-    outbound = OutboundFlow(settings, in_force, transport, clock, together, key=key) if sends else None
+    outbound = OutboundFlow(settings, in_force, transport, clock, together, key=key, tracing=tracing) if sends else None
     inbound = (
-        InboundFlow(settings, in_force, transport, clock, together.pauses, key=key, store=store) if reads else None
+        InboundFlow(settings, in_force, transport, clock, together.pauses, key=key, store=store, tracing=tracing)
+        if reads
+        else None
     )
     profiles.load()
     started_at = rfc3339(clock.now())
@@ -108,6 +112,7 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
 
     async with serve_http(settings.http, metrics.REGISTRY, ready) as url, contextlib.AsyncExitStack() as closing:
         closing.push_async_callback(transport.close)
+        closing.push_async_callback(stop_tracing)
         if url:
             _log.info("listening", metrics=f"{url}/metrics", ready=f"{url}/readyz")
         await serve(

@@ -28,6 +28,7 @@ from worker.inbound.scheduler import Scheduler
 from worker.mail.incoming import IncomingTransport
 from worker.mail.outcome import Scope
 from worker.mail.store import AttachmentStore
+from worker.mail.trace import Tracing
 from worker.mail.transport import Transport
 from worker.outbound.pipeline import Limits, Outbound
 from worker.profiles.book import Book
@@ -74,7 +75,9 @@ class OutboundFlow:
         accord: Accord,
         *,
         key: bytes | None,
+        tracing: Tracing,
     ) -> None:
+        self._tracing = tracing
         self._settings = settings
         self._in_force = in_force
         self._transport = transport
@@ -122,6 +125,7 @@ class OutboundFlow:
                 pauses=self._pauses,
                 pace=self._pace,
                 quota=self._quota,
+                tracing=self._tracing,
             )
             try:
                 await consume(
@@ -151,7 +155,9 @@ class InboundFlow:
         *,
         key: bytes | None,
         store: AttachmentStore,
+        tracing: Tracing,
     ) -> None:
+        self._tracing = tracing
         self._settings = settings
         self._in_force = in_force
         self._transport = transport
@@ -187,7 +193,7 @@ class InboundFlow:
         routes = self._in_force.book.directory.incoming()
         publisher = await Publisher.open(session)
         fleet = await RabbitFleet.open(session, publisher)
-        desk = Desk(RabbitBroker(publisher), fleet, self._intake, self._clock, session.stopping)
+        desk = Desk(RabbitBroker(publisher), fleet, self._intake, self._clock, session.stopping, self._tracing)
         poller = self._poller = Poller(
             desk, self._transport, routes, self._pauses, concurrency=self._settings.concurrency
         )

@@ -256,6 +256,14 @@ class Settings(BaseModel):
         ),
     ] = None
 
+    tracing: Annotated[
+        Literal["on", "off"],
+        Field(
+            description="Whether the way of each mail is traced by OpenTelemetry, whose own variables say where to "
+            "(OTEL_EXPORTER_OTLP_ENDPOINT)."
+        ),
+    ] = "off"
+
     attachment_store: Annotated[
         str,
         Field(

@@ -25,17 +25,24 @@ password = "hunter2"
 
 REFUSED: Final = {
     "MAILROUTER_AMQP_URL=http://router:hunter2@broker/ MAILROUTER_HTTP=nowhere MAILROUTER_CORRELATION_KEY=hunter2 "
-    "MAILROUTER_LOG_LEVEL=loud MAILROUTER_PREFETCH=many": [
+    "MAILROUTER_LOG_LEVEL=loud MAILROUTER_PREFETCH=many MAILROUTER_TRACING=perhaps": [
         "MAILROUTER_AMQP_URL: is not of the right form",
         "MAILROUTER_HTTP: is not of the right form",
         "MAILROUTER_CORRELATION_KEY: must be a reference",
         "MAILROUTER_LOG_LEVEL: ",
         "MAILROUTER_PREFETCH: ",
+        "MAILROUTER_TRACING: must be on or off",
     ],
     "MAILROUTER_AMQP_URL=amqp://router:hunter2@[::1": ["MAILROUTER_AMQP_URL: not a URL"],
     "MAILROUTER_HTTP=127.0.0.1:99999": ["MAILROUTER_HTTP: 127.0.0.1:99999: there is no port 99999"],
     "MAILROUTER_CORRELATION_KEY=env:NOT_SET": ["MAILROUTER_CORRELATION_KEY: env:NOT_SET: the environment variable"],
     "MAILROUTER_ROLES=outbound,postman": ["MAILROUTER_ROLES: unknown role postman"],
+    "MAILROUTER_TRACING=on OTEL_EXPORTER_OTLP_PROTOCOL=grpc": [
+        "OTEL_EXPORTER_OTLP_PROTOCOL: spans go by http/protobuf only. Remedy: "
+    ],
+    "MAILROUTER_TRACING=on OTEL_BSP_MAX_EXPORT_BATCH_SIZE=100000": [
+        "MAILROUTER_TRACING: OpenTelemetry does not take its settings: max_export_batch_size must be "
+    ],
     "MAILROUTER_PROFILES=missing.toml": ["missing.toml: cannot be read: No such file"],
     "MAILROUTER_PROFILES=bad.toml": [
         "bad.toml: [[profile]] 1 (P): direction: ",

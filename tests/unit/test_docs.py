@@ -1,5 +1,6 @@
 """The pages say what the code says: names, defaults, limits, schedules, codes, commands, links."""
 
+import itertools
 import re
 import shlex
 import tomllib
@@ -233,7 +234,8 @@ def anchors(text: str) -> set[str]:
 
 def test_dependencies_and_layers() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    wanted = {re.split(r"[\[<>=]", each)[0] for each in project["project"]["dependencies"]}
+    required, optional = project["project"]["dependencies"], project["project"]["optional-dependencies"]
+    wanted = {re.split(r"[\[<>=]", each)[0] for each in (*required, *itertools.chain(*optional.values()))}
     assert {row[0] for row in table("ARCHITECTURE.md", "Dependencies")} == wanted
     layers = next(each["layers"] for each in project["tool"]["importlinter"]["contracts"] if each["type"] == "layers")
     assert " > ".join(spans(section("ARCHITECTURE.md", "Layers"))[: len(layers)]) == " > ".join(layers)

@@ -22,15 +22,17 @@ def locked(name: str) -> dict[str, Version]:
 def test_everything_asked_for_is_locked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     asked = {"requirements.lock": project["project"]["dependencies"]} | {
-        f"requirements-{group}.lock": names for group, names in project["dependency-groups"].items()
+        f"requirements-{group}.lock": names
+        for group, names in (project["dependency-groups"] | project["project"]["optional-dependencies"]).items()
     }
     pins = {name: locked(name) for name in asked}
     for name, requirements in asked.items():
         for each in map(Requirement, requirements):
             assert each.name in pins[name], f"{each.name} is not locked: run scripts/lock"
             assert pins[name][each.name] in each.specifier, f"{each} does not fit: run scripts/lock"
-    runtime, dev = pins["requirements.lock"], pins["requirements-dev.lock"]
-    assert runtime.items() <= dev.items(), "the tests would run on other versions than the product"
+    runtime, tracing = pins["requirements.lock"], pins["requirements-tracing.lock"]
+    dev = pins["requirements-dev.lock"]
+    assert runtime.items() <= tracing.items() <= dev.items(), "the tests would run on other versions than the product"
     for name in ("requirements-build.lock", "requirements-deploy.lock"):
         other = {package: pin for package, pin in pins[name].items() if package in dev and dev[package] != pin}
         assert not other, f"{name} and requirements-dev.lock differ: run scripts/lock"

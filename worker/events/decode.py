@@ -22,6 +22,7 @@ _ENDLESS: Final = timedelta(days=366)
 _IDENTIFIER: Final = re.compile(models.IDENTIFIER)
 _ADDRESS: Final = re.compile(models.ADDRESS)
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+_TRACESTATE: Final = re.compile(r"[ -~]{1,512}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class SendRequest:
     send_after: datetime | None
     expires_at: datetime | None
     traceparent: str
+    tracestate: str
 
     @property
     def stamp(self) -> Stamp:
@@ -143,6 +145,7 @@ def _request(event: models.SendEvent) -> SendRequest:
         send_after=data.send_after,
         expires_at=expires_at,
         traceparent=_text(event.traceparent, _TRACEPARENT),
+        tracestate=_text(event.tracestate, _TRACESTATE),
     )
 
 

@@ -31,6 +31,7 @@ def compose(  # noqa: PLR0913 - the attributes of CloudEvents
     subject: str,
     time: datetime | None,
     traceparent: str = "",
+    tracestate: str = "",
 ) -> Event:
     """`crm.email.NAME.v1`, to be published under `email.NAME`."""
     event: dict[str, object] = {
@@ -42,6 +43,7 @@ def compose(  # noqa: PLR0913 - the attributes of CloudEvents
         "time": moment(time),
         "datacontenttype": "application/json",
         "traceparent": traceparent,
+        "tracestate": tracestate,
         "data": data,
     }
     return Event(f"email.{name}", event_id, orjson.dumps(known(event)))

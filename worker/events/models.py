@@ -214,4 +214,5 @@ class SendEvent(_Part):
     time: Moment
     datacontenttype: Annotated[str, Is(pattern=JSON_TYPE)] | None = None
     traceparent: object = None
+    tracestate: object = None
     data: SendData

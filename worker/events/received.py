@@ -8,6 +8,7 @@ from typing import Final, Literal
 from worker.events.event import Event, compose, known, moment
 from worker.mail.address import Address
 from worker.mail.incoming import IncomingMail
+from worker.mail.trace import NOWHERE, TraceContext
 
 Kind = Literal["message", "auto-reply", "bounce", "receipt", "meeting"]
 Method = Literal["in-reply-to", "references", "tracking-token", "conversation", "none"]
@@ -51,6 +52,8 @@ class Correlation:
     email_id: str = ""
     tracking_token: str = ""
     verified: bool = False
+    request: str = field(default="", compare=False)
+    """Which request of ours, as its Message-ID tells it; not told the CRM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ def received(  # noqa: PLR0913 - what the event tells
     correlation: Correlation,
     files: Sequence[ReceivedFile],
     forwarded_by: Address | None = None,
+    context: TraceContext = NOWHERE,
 ) -> Event:
     """The event of a normalised mail. The same mail gives the same bytes."""
     forwarder = _address(forwarded_by) if forwarded_by else ""
@@ -115,7 +119,15 @@ def received(  # noqa: PLR0913 - what the event tells
     }
     # The subject may be empty; everything else is left out then.
     told = {**known(data), "subject": mail.subject}
-    return compose("received", event_id, told, subject=mailbox, time=mail.received_at or mail.sent_at)
+    return compose(
+        "received",
+        event_id,
+        told,
+        subject=mailbox,
+        time=mail.received_at or mail.sent_at,
+        traceparent=context.traceparent,
+        tracestate=context.tracestate,
+    )
 
 
 def _address(address: Address) -> dict[str, object]:

@@ -27,6 +27,7 @@ class Subject:
     message_id: str = ""
     attempt: int = 1
     traceparent: str = ""
+    tracestate: str = ""
 
 
 def accepted(subject: Subject, *, occurred_at: datetime) -> Event:
@@ -75,6 +76,7 @@ def _event(
         subject=subject.email_id,
         time=occurred_at,
         traceparent=subject.traceparent,
+        tracestate=subject.tracestate,
     )
 
 

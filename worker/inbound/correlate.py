@@ -41,7 +41,7 @@ def correlate(mail: IncomingMail, *, key: bytes | None, prefix: str) -> Correlat
         for each in ids:
             origin = _genuine(each, key)
             if origin is not None:
-                return Correlation(method, origin.email_id, token, origin.verified)
+                return Correlation(method, origin.email_id, token, origin.verified, origin.request)
     return Correlation("tracking-token" if token else "none", tracking_token=token)
 
 
@@ -75,8 +75,11 @@ def by_conversation(mail: IncomingMail, copies: tuple[SentCopy, ...], *, key: by
         for each in ids:
             for copy, origin in ours:
                 if each in message_ids(copy.message_id):
-                    return Correlation(method, origin.email_id)
-    return Correlation("conversation", ours[0][1].email_id) if ours else Correlation()
+                    return Correlation(method, origin.email_id, request=origin.request)
+    if not ours:
+        return Correlation()
+    newest = ours[0][1]
+    return Correlation("conversation", newest.email_id, request=newest.request)
 
 
 def is_own(mail: IncomingMail, key: bytes | None) -> bool:

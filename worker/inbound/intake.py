@@ -25,6 +25,7 @@ from worker.mail.incoming import IncomingMail, IncomingMailbox, Unreadable, Vani
 from worker.mail.outcome import Deferred
 from worker.mail.report import Report
 from worker.mail.store import AttachmentStore
+from worker.mail.trace import OFF, MailSpan, PollSpan, TraceContext
 from worker.profiles.model import Profile
 
 SOURCE_BYTES: Final = 2 * 2**20
@@ -55,6 +56,7 @@ class Ready:
     kind: Kind
     received_at: datetime | None
     events: tuple[Event, ...]
+    span: MailSpan = OFF
 
     @property
     def size(self) -> int:
@@ -79,15 +81,18 @@ class Intake:
         self._clock = clock
         self._rules = rules
 
-    async def take(
+    async def take(  # noqa: PLR0913 - what there is to know of a mail
         self,
         mailbox: IncomingMailbox,
         address: str,
         profile: Profile,
         mail: IncomingMail,
         forwarded_by: Address | None = None,
+        *,
+        poll: PollSpan = OFF,
     ) -> Taken:
         """The events of one mail found in `address`. Raises Unstored when the attachment store takes nothing."""
+        since = self._clock.now()
         mail_id = event_id(address if forwarded_by is None else f"{address} {forwarded_by.address}", mail)
         mail = normalise(mail)
         source = b""
@@ -119,6 +124,14 @@ class Intake:
         if isinstance(gathered, Vanished | Deferred):
             return gathered
         mail = replace(mail, incomplete="; ".join(filter(None, (mail.incomplete, *gathered.left_out))))
+        span = poll.receive(
+            since=since,
+            email_id=correlation.email_id,
+            request=correlation.request,
+            kind=kind,
+            method=correlation.method,
+            profile=profile.name,
+        )
         event = received(
             mail_id,
             address,
@@ -128,9 +141,12 @@ class Intake:
             correlation=correlation,
             files=gathered.files,
             forwarded_by=forwarded_by,
+            context=span.context,
         )
-        events = (event, *self._bounces(mail_id, address, profile, mail, report=report, correlation=correlation))
-        return Ready(kind, mail.received_at, events)
+        bounces = self._bounces(
+            mail_id, address, profile, mail, report=report, correlation=correlation, context=span.context
+        )
+        return Ready(kind, mail.received_at, (event, *bounces), span)
 
     async def _correlate(
         self, mailbox: IncomingMailbox, mail: IncomingMail, report: Report | None
@@ -153,12 +169,22 @@ class Intake:
         *,
         report: Report | None,
         correlation: Correlation,
+        context: TraceContext,
     ) -> tuple[Event, ...]:
         """One for each recipient that a mail of ours did not reach. A report anybody could have made tells of none."""
         if report is None or not correlation.email_id or (self._rules.key and not correlation.verified):
             return ()
         return tuple(
-            bounced(mail_id, correlation.email_id, address, profile.name, report, failure, occurred_at=mail.received_at)
+            bounced(
+                mail_id,
+                correlation.email_id,
+                address,
+                profile.name,
+                report,
+                failure,
+                occurred_at=mail.received_at,
+                context=context,
+            )
             for failure in report.failures
         )
 

@@ -34,6 +34,7 @@ from worker.mail.incoming import (
 )
 from worker.mail.outcome import Deferred, Reason, Rejected, Scope
 from worker.mail.store import Unstored
+from worker.mail.trace import OFF, PollSpan, Tracing
 from worker.mail.transport import WorkingMailbox
 from worker.profiles.directory import IncomingRoute
 
@@ -85,12 +86,15 @@ class Desk:
     intake: Intake
     clock: Clock
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    tracing: Tracing = OFF
 
 
 class Poll:
     """Good for one ticket."""
 
-    def __init__(self, desk: Desk, mailbox: IncomingMailbox, route: IncomingRoute, ticket: PollTicket) -> None:
+    def __init__(
+        self, desk: Desk, mailbox: IncomingMailbox, route: IncomingRoute, ticket: PollTicket, span: PollSpan = OFF
+    ) -> None:
         self._desk = desk
         self._mailbox = mailbox
         self._route = route
@@ -100,6 +104,7 @@ class Poll:
         self._stuck = ""
         self._more = False
         self._published = 0
+        self._span = span
         self._waiting: list[tuple[str, Ready]] = []
 
     async def run(self) -> Polled:
@@ -270,12 +275,12 @@ class Poll:
     async def _taken_in(self, mail: IncomingMail) -> Taken:
         address, profile = self._ticket.mailbox, self._route.profile
         if self._route.mailbox.kind != "forward":
-            return await self._desk.intake.take(self._mailbox, address, profile, mail)
+            return await self._desk.intake.take(self._mailbox, address, profile, mail, poll=self._span)
         inner = await original(self._mailbox, mail)
         if not isinstance(inner, IncomingMail):
             return inner or Unreadable(NO_ORIGINAL)
         return await self._desk.intake.take(
-            self._mailbox, address, profile, inner, forwarded_by=mail.from_ or mail.sender
+            self._mailbox, address, profile, inner, forwarded_by=mail.from_ or mail.sender, poll=self._span
         )
 
     async def _flush(self) -> Deferred | None:
@@ -303,6 +308,7 @@ class Poll:
             lag = (self._desk.clock.now() - ready.received_at).total_seconds()
             metrics.inbound_lag_seconds.observe(max(0.0, lag))
         maillog.received(self._ticket.mailbox, self._ticket.profile, ready.events[0].id, mail_id, ready.kind)
+        ready.span.end("published")
 
     async def _quarantine(self, mail_id: str, reason: Reason) -> Deferred | None:
         await quarantine(self._desk, self._ticket.working, mail_id, reason)

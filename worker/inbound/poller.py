@@ -19,6 +19,7 @@ from worker.inbound.poll import BUG, Desk, Poll, quarantine
 from worker.inbound.ticket import Polled, PollTicket
 from worker.mail.incoming import IncomingTransport
 from worker.mail.outcome import Deferred, Reason, Scope
+from worker.mail.trace import PollSpan
 from worker.mail.transport import WorkingMailbox
 from worker.profiles.directory import IncomingRoute
 
@@ -83,7 +84,9 @@ class Poller:
                 paused = self._pauses.claim(ticket.working, reading=True)
                 if paused is not None:
                     return _not_begun(ticket, paused)
-                report = await self._run(ticket, route)
+                span = self._desk.tracing.poll(ticket.mailbox, ticket.profile)
+                report = await self._run(ticket, route, span)
+                span.end(report.published, report.reason)
                 self._note(report)
         finally:
             self._under_way.discard(ticket.working)
@@ -100,8 +103,8 @@ class Poller:
         else:
             self._pauses.undecided(working)
 
-    async def _run(self, ticket: PollTicket, route: IncomingRoute) -> Polled:
-        poll = Poll(self._desk, self._transport.incoming(route.working), route, ticket)
+    async def _run(self, ticket: PollTicket, route: IncomingRoute, span: PollSpan) -> Polled:
+        poll = Poll(self._desk, self._transport.incoming(route.working), route, ticket, span)
         try:
             async with asyncio.timeout(POLL_SECONDS):
                 return await poll.run()

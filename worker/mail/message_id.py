@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from worker.mail.stamp import Stamp
 
@@ -21,17 +21,22 @@ _OURS = re.compile(r"<?crm\.([\w-]{1,800})\.([\w-]{22})\.([\w-]{22}|0)@[^<>@\s]+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a Message-ID of ours tells: the CRM e-mail, and whether our own key vouches for it."""
+    """What a Message-ID of ours tells: the CRM e-mail, the digest of the request, and whether our own key vouches."""
 
     email_id: str
     verified: bool
+    request: str = field(default="", compare=False)
 
 
 def compose(email_id: str, stamp: Stamp, domain: str, key: bytes | None) -> str:
     """The Message-ID of a request's mail, with its angle brackets."""
-    carried = _text(email_id.encode())
-    request = _text(hashlib.sha256(stamp.encode()).digest()[:16])
+    carried, request = _text(email_id.encode()), request_of(stamp)
     return f"<crm.{carried}.{request}.{_mac(carried, request, key)}@{domain}>"
+
+
+def request_of(stamp: Stamp) -> str:
+    """The digest of a request: 16 bytes in base64url."""
+    return _text(hashlib.sha256(stamp.encode()).digest()[:16])
 
 
 def read(message_id: str, key: bytes | None) -> Origin | None:
@@ -44,7 +49,8 @@ def read(message_id: str, key: bytes | None) -> Origin | None:
         email_id = base64.urlsafe_b64decode(carried + "=" * (-len(carried) % 4)).decode()
     except (binascii.Error, UnicodeDecodeError):
         return None
-    return Origin(email_id, verified=key is not None and hmac.compare_digest(mac, _mac(carried, request, key)))
+    verified = key is not None and hmac.compare_digest(mac, _mac(carried, request, key))
+    return Origin(email_id, verified, request)
 
 
 def _mac(carried: str, request: str, key: bytes | None) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 
 from worker.clock import Clock
 from worker.mail.outcome import Deferred, Delivered, Reason, Scope
+from worker.mail.trace import MailSpan, steps
 from worker.mail.transport import Draft, OutgoingMailbox
 from worker.outbound import rules
 from worker.outbound.entry import Create, Done, Entry, Fetch, LookFor, Move, Outcome, Retire, Send
@@ -43,7 +44,9 @@ async def _create(entries: list[Entry], mailbox: OutgoingMailbox, clock: Clock) 
         entry.step = rules.before_create(entry, clock.now())
     entries = [entry for entry in entries if isinstance(entry.step, Create)]
     if entries:
-        outcomes = await mailbox.draft([entry.message for entry in entries])
+        with steps("draft", _spans(entries)) as told:
+            outcomes = await mailbox.draft([entry.message for entry in entries])
+            told(outcomes)
         for entry, outcome in zip(entries, outcomes, strict=True):
             entry.step = rules.after_create(entry, outcome)
 
@@ -52,7 +55,9 @@ async def _look(entries: list[Entry], mailbox: OutgoingMailbox, clock: Clock) ->
     if not entries:
         return
     began_at = clock.now()
-    look = await mailbox.look({entry.stamp: entry.floor for entry in entries})
+    with steps("look", _spans(entries)) as told:
+        look = await mailbox.look({entry.stamp: entry.floor for entry in entries})
+        told([look if isinstance(look, Deferred) else look.of(entry.stamp) for entry in entries])
     if isinstance(look, Deferred):
         for entry in entries:
             entry.step = Done(Delivered("") if entry.sent else look)
@@ -69,24 +74,31 @@ async def _look(entries: list[Entry], mailbox: OutgoingMailbox, clock: Clock) ->
 
 
 async def _retire(entries: list[Entry], mailbox: OutgoingMailbox) -> None:
-    steps = [(entry, entry.step) for entry in entries if isinstance(entry.step, Retire)]
-    if steps:
-        await mailbox.retire([draft for _, step in steps for draft in step.drafts])
-    for entry, step in steps:
+    retired = [(entry, entry.step) for entry in entries if isinstance(entry.step, Retire)]
+    if retired:
+        with steps("retire", _spans([entry for entry, _ in retired])):
+            await mailbox.retire([draft for _, step in retired for draft in step.drafts])
+    for entry, step in retired:
         if step.all_of_them and not entry.leaving:
             entry.doubt = False
         entry.step = LookFor()
 
 
 async def _send(entries: list[Entry], mailbox: OutgoingMailbox) -> None:
-    steps = [(entry, entry.step) for entry in entries if isinstance(entry.step, Send)]
-    if not steps:
+    drafts = [(entry, entry.step.draft) for entry in entries if isinstance(entry.step, Send)]
+    if not drafts:
         return
-    for entry, _ in steps:
+    for entry, _ in drafts:
         entry.begin()
-    outcomes = await mailbox.send([step.draft for _, step in steps])
-    for (entry, _), outcome in zip(steps, outcomes, strict=True):
+    with steps("send", _spans([entry for entry, _ in drafts])) as told:
+        outcomes = await mailbox.send([draft for _, draft in drafts])
+        told(outcomes)
+    for (entry, _), outcome in zip(drafts, outcomes, strict=True):
         entry.step = rules.after_send(entry, outcome)
+
+
+def _spans(entries: Sequence[Entry]) -> list[MailSpan]:
+    return [entry.span for entry in entries]
 
 
 _NO_END = Reason(

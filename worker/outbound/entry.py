@@ -11,6 +11,7 @@ from worker.fleet.quota import Allowed
 from worker.mail.message import Link, Message, Spooled
 from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Unresolved
 from worker.mail.stamp import Stamp
+from worker.mail.trace import OFF, MailSpan
 from worker.mail.transport import Draft, WorkingMailbox
 from worker.outbound.history import History
 
@@ -98,6 +99,8 @@ class Entry:
     opens_at: datetime | None = None
     """See `worker.profiles.book`."""
     traceparent: str = ""
+    tracestate: str = ""
+    span: MailSpan = OFF
     expires_at: datetime | None = None
     pacing: Pacing = field(default_factory=Pacing)
     allowed: Allowed = field(default_factory=Allowed)
@@ -181,6 +184,7 @@ class Entry:
     def merge(self, other: "Entry") -> None:
         """Take over the deliveries of another entry for the same request, and what they know."""
         self.deliveries += other.deliveries
+        self.span.join(other.span)
         self.history = self.history.merged(other.history)
         self.doubt = self.doubt or other.doubt
         self.begun_in = self.begun_in or other.begun_in

@@ -23,7 +23,8 @@ from worker.fleet.pauses import Pauses
 from worker.fleet.peers import Peers
 from worker.fleet.quota import Allowed, Quota
 from worker.mail.files import LinkedFiles
-from worker.mail.outcome import Reason, Rejected, Scope, Unresolved
+from worker.mail.outcome import Deferred, Reason, Rejected, Scope, Unresolved
+from worker.mail.trace import OFF, MailSpan, TraceContext, Tracing, steps
 from worker.mail.transport import Transport
 from worker.outbound.entry import Entry, LookFor, Outcome
 from worker.outbound.history import History
@@ -75,7 +76,9 @@ class Outbound:
         pauses: Pauses | None = None,
         pace: Pace | None = None,
         quota: Quota | None = None,
+        tracing: Tracing = OFF,
     ) -> None:
+        self._tracing = tracing
         self._book = book
         self._clock = clock
         self._limits = limits
@@ -183,6 +186,8 @@ class Outbound:
     def _entry(
         self, delivery: Delivery, request: SendRequest, history: History, way: Way | None, now: datetime
     ) -> Entry:
+        span = self._span(delivery, request, history, way)
+        context = span.context
         entry = Entry(
             message=render(request, self._key),
             time=request.time,
@@ -195,7 +200,9 @@ class Outbound:
             places=way.places if way else (),
             closes_at=way.closes_at if way else None,
             opens_at=way.opens_at if way else None,
-            traceparent=request.traceparent,
+            traceparent=context.traceparent or request.traceparent,
+            tracestate=context.tracestate,
+            span=span,
             expires_at=request.expires_at,
             pacing=_pacing(way.route.profile) if way else Pacing(),
             allowed=_allowed(way.route.profile) if way else Allowed(),
@@ -212,6 +219,19 @@ class Outbound:
         if entry.verdict or entry.unlooked or history.doubt or history.attempts or history.waits:
             entry.step = LookFor()
         return entry
+
+    def _span(self, delivery: Delivery, request: SendRequest, history: History, way: Way | None) -> MailSpan:
+        return self._tracing.send(
+            TraceContext(request.traceparent, request.tracestate),
+            delivery.headers,
+            stamp=request.stamp,
+            event_id=request.event_id,
+            email_id=request.email_id,
+            sender=request.sender.address,
+            profile=way.route.profile.name if way else "",
+            attempt=history.attempts + 1,
+            bulk=delivery.bulk,
+        )
 
     def _verdict(self, request: SendRequest, history: History, now: datetime) -> Reason | None:
         """Why a request ends unsent from the outset; even then only after a look (rule 8)."""
@@ -236,11 +256,14 @@ class Outbound:
     async def _settle(self, entry: Entry, outcome: Outcome) -> None:
         name = "abandoned"
         try:
-            name = await self._settlement.settle(entry, outcome)
+            with steps("settle", [entry.span]) as told:
+                name = await self._settlement.settle(entry, outcome)
+                told([name])
         except Exception:  # noqa: BLE001 - likewise
             _log.exception("a bug stopped a settlement", event_id=entry.event_id)
             for delivery in entry.deliveries:
                 name = await self._settlement.abandon(delivery)
+        entry.span.end(name, outcome.reason if isinstance(outcome, Deferred | Rejected | Unresolved) else None)
         for _ in entry.deliveries:
             self._ended(name, entry.profile, entry.taken_at)
 

@@ -215,6 +215,7 @@ def _subject(entry: Entry) -> Subject:
         message_id="",
         attempt=entry.attempt,
         traceparent=entry.traceparent,
+        tracestate=entry.tracestate,
     )
 
 

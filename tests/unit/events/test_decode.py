@@ -42,6 +42,7 @@ def test_every_field_arrives() -> None:
         send_after=datetime(2026, 11, 23, 9, tzinfo=UTC),
         expires_at=datetime(2026, 11, 24, 8, tzinfo=UTC),
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        tracestate="crm=t61rcWkgMzE",
     )
 
 
@@ -167,6 +168,11 @@ def test_a_wider_horizon_takes_a_later_send_after() -> None:
 def test_anything_but_a_trace_parent_is_ignored() -> None:
     for value in ("", "00-xyz-01", 7, None, ["00"]):
         assert accepted(changed({"traceparent": value})).traceparent == ""
+
+
+def test_anything_but_a_trace_state_is_ignored() -> None:
+    for value in ("", "crm=a\r\nX-Other: b", "c" * 513, 7, None, ["crm=a"]):
+        assert accepted(changed({"tracestate": value})).tracestate == ""
 
 
 def test_nothing_the_mail_says_is_in_the_repr() -> None:

@@ -21,6 +21,7 @@ SUBJECT = Subject(
     message_id="<crm.1@contoso.example>",
     attempt=2,
     traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    tracestate="crm=t61rcWkgMzE",
 )
 REASON = Reason("ErrorServerBusy", Scope.MAILBOX, "Exchange is busy", "wait", "request-1")
 
@@ -64,7 +65,7 @@ def test_each_is_as_its_schema_says(state: str) -> None:
     assert (event.routing_key, event.id) == (f"email.{state}", body["id"])
     assert body["type"] == f"crm.email.{state}.v1"
     assert (body["source"], body["subject"], body["time"]) == ("/crm-mail-router", "mail-1", "2026-11-23T08:00:05.123Z")
-    assert body["traceparent"] == SUBJECT.traceparent
+    assert (body["traceparent"], body["tracestate"]) == (SUBJECT.traceparent, SUBJECT.tracestate)
 
 
 def test_deferred_in_full() -> None:
@@ -107,7 +108,9 @@ def test_every_scope_is_in_the_schema(scope: Scope) -> None:
 
 @pytest.mark.parametrize("state", STATES)
 def test_the_same_news_has_the_same_id(state: str) -> None:
-    again = replace(SUBJECT, mailbox="", profile="", message_id="<other@contoso.example>", traceparent="")
+    again = replace(
+        SUBJECT, mailbox="", profile="", message_id="<other@contoso.example>", traceparent="", tracestate=""
+    )
 
     assert of_each(SUBJECT)[state].id == of_each(again, replace(REASON, message="still busy"))[state].id
 
