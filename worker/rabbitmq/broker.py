@@ -7,7 +7,7 @@ somebody deleted is back by then.
 import asyncio
 from collections.abc import Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from aiormq.exceptions import DeliveryError, PublishError
@@ -16,6 +16,7 @@ from pamqp.commands import Basic
 
 from worker import retry
 from worker.events.broker import Burial, Delivery, Headers, HeaderValue, Unconfirmed
+from worker.mail.trace import NOWHERE, TraceContext
 from worker.rabbitmq.connection import LOST, Session, closing_told, told
 from worker.rabbitmq.consumer import Taken
 from worker.rabbitmq.topology import DEAD, MAIL, tier_name
@@ -110,8 +111,13 @@ class RabbitBroker:
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
 
-    async def publish(self, routing_key: str, body: bytes, message_id: str) -> None:
-        properties = Basic.Properties(content_type=CLOUDEVENTS_JSON, message_id=message_id, delivery_mode=_PERSISTENT)
+    async def publish(self, routing_key: str, body: bytes, message_id: str, context: TraceContext = NOWHERE) -> None:
+        properties = Basic.Properties(
+            content_type=CLOUDEVENTS_JSON,
+            message_id=message_id,
+            delivery_mode=_PERSISTENT,
+            headers={name: value for name, value in asdict(context).items() if value} or None,
+        )
         await self._publisher.publish(MAIL, routing_key, body, properties)
 
     async def park(self, delivery: Delivery, delay_seconds: float, headers: Mapping[str, HeaderValue]) -> None:
