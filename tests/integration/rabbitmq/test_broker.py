@@ -36,13 +36,13 @@ async def test_an_event_reaches_the_queue_of_its_key(broker: RabbitBroker, queue
     got = await queues.get(topology.STATUS)
     assert (got.body, got.message_id, got.content_type) == (b"{}", "status-1", "application/cloudevents+json")
     assert got.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
-    assert got.headers == {}
+    assert "traceparent" not in got.headers
 
 
 async def test_an_event_bears_the_context_of_its_trace(broker: RabbitBroker, queues: Queues) -> None:
     await broker.publish("email.accepted", b"{}", "status-1", TraceContext("00-1-2-01", "a=b"))
     got = await queues.get(topology.STATUS)
-    assert got.headers == {"traceparent": "00-1-2-01", "tracestate": "a=b"}
+    assert (got.headers["traceparent"], got.headers["tracestate"]) == ("00-1-2-01", "a=b")
 
 
 @pytest.mark.parametrize("queue", [topology.OUTBOUND, topology.BULK])
