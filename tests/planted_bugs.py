@@ -193,10 +193,10 @@ BUGS = (
         (
             (
                 POLL,
-                "        await asyncio.gather(*(self._desk.broker.publish(",
+                "        await asyncio.gather(*(publish(",
                 (
                     "        await self._mailbox.finish([each for each, _ in waiting], self._route.profile.after)\n"
-                    "        await asyncio.gather(*(self._desk.broker.publish("
+                    "        await asyncio.gather(*(publish("
                 ),
             ),
         ),

@@ -10,6 +10,7 @@ import orjson
 
 from worker import retry
 from worker.events.broker import Broker, Burial, Delivery, Marks, Unconfirmed
+from worker.mail.trace import NOWHERE, TraceContext
 
 
 @dataclass
@@ -74,7 +75,7 @@ class SimulatedSession:
             self.broker.put(message)
         self.unacked.clear()
 
-    async def publish(self, routing_key: str, body: bytes, message_id: str) -> None:
+    async def publish(self, routing_key: str, body: bytes, message_id: str, context: TraceContext = NOWHERE) -> None:
         event = orjson.loads(body)
         assert event["id"] == message_id
         await self._confirmed(lambda: self.broker.statuses.append({"key": routing_key, **event}))

@@ -13,6 +13,7 @@ import orjson
 from worker.events.broker import Broker, Burial, Delivery, Fleet, Marks, Unconfirmed
 from worker.inbound import ticket as tickets
 from worker.inbound.ticket import PollTicket
+from worker.mail.trace import NOWHERE, TraceContext
 
 
 class SimulatedFleet:
@@ -79,7 +80,7 @@ class FleetSession:
         while True:
             yield await self.reports.get()
 
-    async def publish(self, routing_key: str, body: bytes, message_id: str) -> None:
+    async def publish(self, routing_key: str, body: bytes, message_id: str, context: TraceContext = NOWHERE) -> None:
         event = orjson.loads(body)
         assert event["id"] == message_id
         await self._confirmed(lambda: self.fleet.events.append({"key": routing_key, **event}))

@@ -31,6 +31,7 @@ from worker.profiles.loader import parse
 from worker.profiles.model import PRESETS, Mailbox, Profile
 from worker.rabbitmq.topology import EXCHANGES, QUEUES
 from worker.settings import Settings
+from worker.tracing.spans import BULK, QUEUE, RECEIVED
 
 CRM, OPERATORS, EXCHANGE = "docs/crm-developers.md", "docs/operators.md", "docs/exchange-administrators.md"
 
@@ -170,6 +171,23 @@ def test_log_lines() -> None:
     for row in table(OPERATORS, "Logs"):
         for line in spans(row[0]):
             assert f'"{line}"' in source, line
+
+
+def test_what_is_traced() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "worker/tracing").glob("*.py"))
+    told = {name for row in table(OPERATORS, "Tracing", 1) for name in spans(row[0])}
+    assert told == set(re.findall(r'"((?:messaging|mailrouter|error)\.[a-z._]+)"', source))
+    steps = {name for row in table(OPERATORS, "Tracing")[1:3] for name in spans(row[0])}
+    flow = "".join(
+        (ROOT / "worker/outbound" / name).read_text(encoding="utf-8") for name in ("deliver.py", "pipeline.py")
+    )
+    assert steps == set(re.findall(r'steps\("(\w+)"', flow))
+    assert {spans(row[0])[0] for row in table(OPERATORS, "Tracing")} >= {
+        f"process {QUEUE}",
+        f"publish {RECEIVED}",
+        "poll",
+    }
+    assert {QUEUE, BULK} <= {each.name for each in QUEUES}
 
 
 @pytest.mark.parametrize(

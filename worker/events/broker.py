@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from worker.mail.trace import NOWHERE, TraceContext
+
 HeaderValue = str | int | bool
 Headers = Mapping[str, object]
 Marks = Mapping[str, HeaderValue | None]
@@ -58,8 +60,8 @@ class Burial:
 
 
 class Broker(Protocol):
-    async def publish(self, routing_key: str, body: bytes, message_id: str) -> None:
-        """An event of ours to the exchange of the contract."""
+    async def publish(self, routing_key: str, body: bytes, message_id: str, context: TraceContext = NOWHERE) -> None:
+        """An event of ours to the exchange of the contract; with the context in its headers, if there is one."""
 
     async def park(self, delivery: Delivery, delay_seconds: float, headers: Marks) -> None:
         """A copy into the delay tier for that time, to come back to the queue it is from, with these headers."""

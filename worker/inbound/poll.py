@@ -288,8 +288,9 @@ class Poll:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return None
-        events = [event for _, ready in waiting for event in ready.events]
-        await asyncio.gather(*(self._desk.broker.publish(each.routing_key, each.body, each.id) for each in events))
+        events = [(event, ready.span.context) for _, ready in waiting for event in ready.events]
+        publish = self._desk.broker.publish
+        await asyncio.gather(*(publish(each.routing_key, each.body, each.id, context) for each, context in events))
         for mail_id, ready in waiting:
             self._count(mail_id, ready)
         after = self._route.profile.after

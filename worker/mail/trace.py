@@ -5,8 +5,8 @@ A span is what one worker did for one mail in one go; steps are what that consis
 sees what a mail says.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import zip_longest
@@ -96,23 +96,34 @@ class _Off:
 
     def end(self, *_: object) -> None: ...
 
+    def __enter__(self) -> "Tell":
+        return _ignore
+
+    def __exit__(self, *_: object) -> None: ...
+
 
 OFF: Final = _Off()
 
 
-@contextmanager
-def steps(name: str, spans: Sequence[MailSpan]) -> Iterator[Callable[[Sequence[object]], None]]:
-    """What is done for several mails at once is a step of each. Told is what came of it, in order."""
-    if spans[0] is OFF:
-        yield _ignore
-        return
-    begun = [span.step(name, len(spans)) for span in spans]
-    outcomes: list[object] = []
-    try:
-        yield outcomes.extend
-    finally:
-        for step, outcome in zip_longest(begun, outcomes[: len(begun)]):
+class _Steps:
+    def __init__(self, name: str, spans: Sequence[MailSpan]) -> None:
+        self._begun = [span.step(name, len(spans)) for span in spans]
+        self._outcomes: list[object] = []
+
+    def __enter__(self) -> "Tell":
+        return self._outcomes.extend
+
+    def __exit__(self, *_: object) -> None:
+        for step, outcome in zip_longest(self._begun, self._outcomes[: len(self._begun)]):
             step.end(outcome)
+
+
+def steps(name: str, spans: Sequence[MailSpan]) -> AbstractContextManager["Tell"]:
+    """What is done for several mails at once is a step of each. Told is what came of it, in order."""
+    return OFF if spans[0] is OFF else _Steps(name, spans)
+
+
+Tell = Callable[[Sequence[object]], None]
 
 
 def _ignore(_: Sequence[object]) -> None: ...

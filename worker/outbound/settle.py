@@ -16,6 +16,7 @@ from worker.events.decode import Invalid
 from worker.events.event import Event
 from worker.events.status import Subject
 from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Scope, Unresolved
+from worker.mail.trace import OFF, MailSpan
 from worker.outbound.entry import Entry, Outcome, Waiting
 from worker.outbound.history import History
 
@@ -120,7 +121,7 @@ class Settlement:
                 seconds = self._clock.monotonic() - entry.taken_at
                 _log(entry).accepted(message_id=message_id, attempt=entry.attempt, seconds=seconds)
                 subject = replace(_subject(entry), message_id=message_id)
-                await self._publish(status.accepted(subject, occurred_at=self._clock.now()))
+                await self._publish(status.accepted(subject, occurred_at=self._clock.now()), entry.span)
                 return "accepted"
             case Deferred():
                 return await self._defer(entry, outcome)
@@ -132,14 +133,16 @@ class Settlement:
                 return "parked"
             case Rejected(reason):
                 _log(entry).failed(reason, attempt=entry.attempt)
-                await self._publish(status.failed(_subject(entry), reason, occurred_at=self._clock.now()))
+                await self._publish(status.failed(_subject(entry), reason, occurred_at=self._clock.now()), entry.span)
                 if entry.last_attempt or reason.code in _BURIED:
                     await self._bury(entry.deliveries[0], reason, entry.history)
                 return "failed"
             case Unresolved(reason):
                 _log(entry).unresolved(reason, attempt=entry.attempt)
                 await self._bury(entry.deliveries[0], reason, entry.history)
-                await self._publish(status.unresolved(_subject(entry), reason, occurred_at=self._clock.now()))
+                await self._publish(
+                    status.unresolved(_subject(entry), reason, occurred_at=self._clock.now()), entry.span
+                )
                 return "unresolved"
 
     async def _defer(self, entry: Entry, outcome: Deferred) -> str:
@@ -168,7 +171,9 @@ class Settlement:
         retry_at = now + timedelta(seconds=delay)
         if tell:
             _log(entry).deferred(reason, retry_at=rfc3339(retry_at), attempt=entry.attempt)
-            await self._publish(status.deferred(_subject(entry), reason, occurred_at=now, retry_at=retry_at))
+            await self._publish(
+                status.deferred(_subject(entry), reason, occurred_at=now, retry_at=retry_at), entry.span
+            )
         await self._park(entry, delay, later)
         return "deferred"
 
@@ -191,8 +196,8 @@ class Settlement:
         )
         metrics.dead_total.labels(reason.code).inc()
 
-    async def _publish(self, event: Event) -> None:
-        await self._broker.publish(event.routing_key, event.body, event.id)
+    async def _publish(self, event: Event, span: MailSpan = OFF) -> None:
+        await self._broker.publish(event.routing_key, event.body, event.id, span.context)
 
 
 def waited_too_long(limit: timedelta, cause: str, remedy: str) -> Reason:

@@ -5,6 +5,7 @@ somebody deleted is back by then.
 """
 
 import asyncio
+from dataclasses import asdict
 from typing import Final
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from pamqp.commands import Basic
 
 from worker import retry
 from worker.events.broker import Burial, Delivery, Headers, HeaderValue, Marks, Unconfirmed
+from worker.mail.trace import NOWHERE, TraceContext
 from worker.rabbitmq.connection import LOST, Session, closing_told, told
 from worker.rabbitmq.consumer import Taken
 from worker.rabbitmq.frames import Frames
@@ -92,8 +94,13 @@ class RabbitBroker:
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
 
-    async def publish(self, routing_key: str, body: bytes, message_id: str) -> None:
-        properties = Basic.Properties(content_type=CLOUDEVENTS_JSON, message_id=message_id, delivery_mode=_PERSISTENT)
+    async def publish(self, routing_key: str, body: bytes, message_id: str, context: TraceContext = NOWHERE) -> None:
+        properties = Basic.Properties(
+            content_type=CLOUDEVENTS_JSON,
+            message_id=message_id,
+            delivery_mode=_PERSISTENT,
+            headers=None if context is NOWHERE else {name: each for name, each in asdict(context).items() if each},
+        )
         await self._publisher.publish(MAIL, routing_key, body, properties)
 
     async def park(self, delivery: Delivery, delay_seconds: float, headers: Marks) -> None:

@@ -19,7 +19,7 @@ from worker.clock import Clock
 from worker.mail.message_id import request_of
 from worker.mail.outcome import Deferred, Reason, Rejected, Unknown
 from worker.mail.stamp import Stamp
-from worker.mail.trace import MailSpan, Step, TraceContext
+from worker.mail.trace import OFF, MailSpan, Step, TraceContext
 from worker.mail.transport import Sight
 from worker.tracing.context import ChosenIds, given, to_answers, trace_id, written
 
@@ -110,6 +110,8 @@ class Span:
         return written(self.inner)
 
     def step(self, name: str, mails: int) -> Step:
+        if not self.inner.is_recording():  # the sampler does not want it
+            return OFF
         return _Step(self._spans.begin(name, SpanKind.INTERNAL, {"mailrouter.mails": mails}, above=self.inner))
 
     def join(self, other: MailSpan) -> None:

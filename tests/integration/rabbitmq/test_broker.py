@@ -8,6 +8,7 @@ import pytest
 
 from tests.integration.rabbitmq.watching import Inbox, Queues
 from worker.events.broker import Burial, Unconfirmed
+from worker.mail.trace import TraceContext
 from worker.rabbitmq import topology
 from worker.rabbitmq.broker import RabbitBroker
 
@@ -35,6 +36,13 @@ async def test_an_event_reaches_the_queue_of_its_key(broker: RabbitBroker, queue
     got = await queues.get(topology.STATUS)
     assert (got.body, got.message_id, got.content_type) == (b"{}", "status-1", "application/cloudevents+json")
     assert got.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
+    assert "traceparent" not in got.headers
+
+
+async def test_an_event_bears_the_context_of_its_trace(broker: RabbitBroker, queues: Queues) -> None:
+    await broker.publish("email.accepted", b"{}", "status-1", TraceContext("00-1-2-01", "a=b"))
+    got = await queues.get(topology.STATUS)
+    assert (got.headers["traceparent"], got.headers["tracestate"]) == ("00-1-2-01", "a=b")
 
 
 @pytest.mark.parametrize("queue", [topology.OUTBOUND, topology.BULK])

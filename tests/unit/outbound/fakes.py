@@ -13,6 +13,7 @@ from worker.events.broker import Burial, Delivery, Marks, Unconfirmed
 from worker.mail.message import Link, Message, Spooled
 from worker.mail.outcome import Deferred, Delivered, Rejected
 from worker.mail.stamp import Stamp
+from worker.mail.trace import NOWHERE, TraceContext
 from worker.mail.transport import Draft, Drafted, DraftOutcome, Look, SendOutcome, Sight, WorkingMailbox
 
 
@@ -72,9 +73,11 @@ class FakeBroker:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.full: set[str] = set()
+        self.contexts: list[TraceContext] = []
 
-    async def publish(self, routing_key: str, body: bytes, message_id: str) -> None:
+    async def publish(self, routing_key: str, body: bytes, message_id: str, context: TraceContext = NOWHERE) -> None:
         self._write("publish", (routing_key, orjson.loads(body), message_id))
+        self.contexts.append(context)
 
     async def park(self, delivery: Delivery, delay_seconds: float, headers: Marks) -> None:
         self._write("park", (delay_seconds, dict(headers), delivery))

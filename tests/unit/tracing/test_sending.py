@@ -10,6 +10,7 @@ from tests.unit.tracing.way import BODY, KEY, SUBJECT, Desks
 from worker.mail.message_id import compose, read, request_of
 from worker.mail.outcome import Rejected
 from worker.mail.stamp import stamp_of
+from worker.mail.trace import NOWHERE, TraceContext
 from worker.tracing.context import trace_id
 
 TRACE, PARENT = 0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331
@@ -55,6 +56,7 @@ async def test_the_crms_trace_goes_on_through_every_step_to_the_status() -> None
     (status,) = desks.statuses
     assert context_of(status) == (TRACE, process.context.span_id, "01")
     assert status["tracestate"] == "crm=1"
+    assert desks.broker.contexts == [TraceContext(status["traceparent"], "crm=1")], "and in the message's headers"
 
 
 async def test_what_is_told_of_it() -> None:
@@ -211,4 +213,5 @@ async def test_off_the_crms_own_context_is_in_the_status() -> None:
 
     (status,) = desks.statuses
     assert (status["traceparent"], "tracestate" in status) == (GIVEN, False)
+    assert desks.broker.contexts == [NOWHERE]
     assert desks.memory.spans == ()
