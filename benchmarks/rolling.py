@@ -40,6 +40,8 @@ SANDBOX: Final = ("--dwell-outbox", "0.5")
 LOOK_SECONDS: Final = 0.05
 """What Exchange takes for each folder that is looked into: so a worker always has mail in hand."""
 LIMIT_SECONDS: Final = 600
+OWED_SECONDS: Final = 120
+"""How long is waited in the end for what has not been told yet."""
 TICK_SECONDS: Final = 0.1
 
 
@@ -144,10 +146,11 @@ async def roll(
             await fleet.until(lambda seen=seen: fleet.reached["accepted"] >= seen + per_second, LIMIT_SECONDS)  # type: ignore[misc]
             restarts.append(await replace(fleet, number))
             told(restarts[-1])
-    await fleet.until(
-        lambda: fleet.reached["accepted"] >= len(load.published_at) and len(fleet.inbound) >= load.arrived,
-        LIMIT_SECONDS,
-    )
+    with contextlib.suppress(TimeoutError):  # what is missing then is counted
+        await fleet.until(
+            lambda: fleet.reached["accepted"] >= len(load.published_at) and len(fleet.inbound) >= load.arrived,
+            OWED_SECONDS,
+        )
     return load, restarts
 
 
