@@ -19,7 +19,7 @@ from tests.node import GIVEN_URL, started
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
 
-VHOSTS = tuple(f"test-{number}" for number in range(60))
+VHOSTS = tuple(f"test-{number}" for number in range(12))
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,12 @@
 """The Helm chart: every option on and off gives manifests that Kubernetes takes, and that hold together."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 import helm_python
 import kubernetes_validate
+import orjson
 import pytest
 import yaml
 
@@ -31,7 +33,13 @@ def test_lint(case: str) -> None:
 def test_kubernetes_takes_them(case: str, version: str) -> None:
     for each in rendered(case):
         if each["kind"] not in OF_OTHERS:
-            kubernetes_validate.validate(each, version, strict=True)
+            validate(orjson.dumps(each), version)
+
+
+@cache
+def validate(manifest: bytes, version: str) -> None:
+    """Once for each manifest: most are the same in most cases, and the schema is read anew each time."""
+    kubernetes_validate.validate(orjson.loads(manifest), version, strict=True)
 
 
 def test_validation_is_strict() -> None:

@@ -17,30 +17,37 @@ import pytest
 import trustme
 
 from tests.integration.ews_by_hand import Client
+from worker.cli import main
 from worker.profiles import loader
 
 ANNA = "anna@contoso.example"
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("MAILROUTER_")}
 
 
-async def _process(*flags: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
+@asynccontextmanager
+async def _process(*flags: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """It does not outlive the test, whatever becomes of that."""
+    process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "worker", "sandbox", *flags,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=ENVIRONMENT,
     )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
 
 
 @asynccontextmanager
 async def _running(*flags: str) -> AsyncIterator[dict[str, Any]]:
     """A sandbox as a process; what it says of itself. Stopped with SIGTERM, it must exit with 0 and no complaint."""
-    process = await _process("--listen", "127.0.0.1:0", "--json", *flags)
-    assert process.stdout is not None
-    try:
+    async with _process("--listen", "127.0.0.1:0", "--json", *flags) as process:
+        assert process.stdout is not None
         yield json.loads(await asyncio.wait_for(process.stdout.readline(), 20))
-    finally:
         process.send_signal(signal.SIGTERM)
         _, complaint = await asyncio.wait_for(process.communicate(), 10)
-    assert (process.returncode, complaint) == (0, b"")
+        assert (process.returncode, complaint) == (0, b"")
 
 
 async def _get(url: str) -> Any:
@@ -88,8 +95,8 @@ async def test_mail_comes_in() -> None:
 
 
 async def test_the_help_tells_what_can_be_ordered() -> None:
-    process = await _process("--help")
-    told, _ = await asyncio.wait_for(process.communicate(), 20)
+    async with _process("--help") as process:
+        told, _ = await asyncio.wait_for(process.communicate(), 20)
     for each in ("anna+lost-send-once@", "corruptbody", "x+bounce@customer.example", "postfix", "/sandbox/arrivals"):
         assert each in told.decode()
 
@@ -169,11 +176,11 @@ async def test_with_tls(tmp_path: Path) -> None:
 
 
 async def test_for_a_person() -> None:
-    process = await _process("--listen", "127.0.0.1:0")
-    assert process.stdout is not None
-    text = (await asyncio.wait_for(process.stdout.readuntil(b'outgoing = "Sandbox"'), 20)).decode()
-    process.send_signal(signal.SIGINT)
-    await asyncio.wait_for(process.communicate(), 10)
+    async with _process("--listen", "127.0.0.1:0") as process:
+        assert process.stdout is not None
+        text = (await asyncio.wait_for(process.stdout.readuntil(b'outgoing = "Sandbox"'), 20)).decode()
+        process.send_signal(signal.SIGINT)
+        await asyncio.wait_for(process.communicate(), 10)
     assert process.returncode == 0
     assert "Sandbox Exchange: http://127.0.0.1:" in text
     assert "router@contoso.example               password sandbox-router" in text
@@ -184,7 +191,6 @@ async def test_for_a_person() -> None:
     ("flags", "complaint"),
     [
         (("--listen", "nowhere"), "--listen nowhere: must be HOST:PORT"),
-        (("--listen", "192.0.2.1:1"), "cannot listen there"),
         (("--users", "/nonexistent.toml"), "/nonexistent.toml: cannot be read: No such file or directory"),
         (("--fault", "nonsense-kind=1"), "not a fault of requests: nonsense-kind"),
         (("--fault", "lost=often"), "--fault lost=often"),
@@ -193,9 +199,21 @@ async def test_for_a_person() -> None:
         (("--sign-in", "smoke"), "--sign-in"),
     ],
 )
-async def test_wrong_usage(flags: Sequence[str], complaint: str) -> None:
-    process = await _process(*flags)
-    _, error = await asyncio.wait_for(process.communicate(), 20)
+def test_wrong_usage(
+    flags: Sequence[str], complaint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["mailrouter", "sandbox", *flags])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert complaint in said.err
+
+
+async def test_an_address_that_is_not_ours() -> None:
+    async with _process("--listen", "192.0.2.1:1") as process:
+        _, error = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 2
-    assert complaint in error.decode()
-    assert "Traceback" not in error.decode()
+    assert b"cannot listen there" in error
+    assert b"Traceback" not in error

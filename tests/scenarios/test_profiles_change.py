@@ -1,10 +1,14 @@
-"""Profiles change while mail is under way: through the broker, in a file, by a password; and a sender who may not."""
+"""Profiles change while mail is under way: through the broker, in a file, by a password; and a sender who may not.
+
+MAILROUTER_PROFILE_CHANGES=20 ./scripts/test tests/scenarios/test_profiles_change.py      changes them more often
+"""
 
 import asyncio
 import json
+import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -17,6 +21,9 @@ SEND_AS = PROFILES.replace("router@", "delegate@").replace('"env:FLEET_PASSWORD"
 SEND_AS = SEND_AS.replace('"impersonation"', '"send-as"')
 PACED = PROFILES.replace("[[mailbox]]", "messages_per_minute = 5000\n\n[[mailbox]]", 1)
 ENVIRONMENT = {"DELEGATE_PASSWORD": "sandbox-delegate"}
+TURNS: Final = int(os.environ.get("MAILROUTER_PROFILE_CHANGES", "6"))
+MAILS: Final = 25
+"""Of each turn."""
 PUBLISHED = {**ENVIRONMENT, "MAILROUTER_PROFILES": "broker"}
 
 
@@ -39,21 +46,21 @@ async def publish(fleet: Fleet, tmp_path: Path, text: str) -> dict[str, Any]:
 
 
 async def test_mail_under_way_while_profiles_are_published_leaves_once(tmp_path: Path, start_fleet: StartFleet) -> None:
-    """Twenty times, each time for another mailbox to be sent from, or for another limit; workers killed meanwhile."""
+    """Each time for another mailbox to be sent from, or for another limit; workers killed meanwhile."""
     fleet = await start_fleet(workers=0, environment=PUBLISHED)
     told = await publish(fleet, tmp_path, PROFILES)
     assert (told["changed"], told["workers"]) == (True, [])
     for number in range(2):
         await fleet.start_worker(number)
     await asyncio.gather(*(fleet.ready(number) for number in range(2)))
-    events = [event(number, senders=20) for number in range(500)]
+    events = [event(number, senders=20) for number in range(TURNS * MAILS)]
     texts = [PROFILES, SEND_AS, PACED, SEND_AS]
-    for turn in range(20):
-        for each in (batch := events[turn * 25 : turn * 25 + 25]):
+    for turn in range(TURNS):
+        for each in (batch := events[turn * MAILS : (turn + 1) * MAILS]):
             each["time"] = event(0)["time"]
         await fleet.publish(batch)
         await publish(fleet, tmp_path, texts[(turn + 1) % 4])
-        if turn % 5 == 4:
+        if turn % 3 == 2:
             await fleet.kill_worker(0)
             await fleet.start_worker(0)
     await fleet.until(lambda: fleet.reached["accepted"] == len(events), 60)

@@ -10,7 +10,7 @@ import pytest
 from tests.simulation.inbound_world import Plan, World, check
 from tests.simulation.virtual_time import run
 
-FIRST, LAST = (int(each) for each in os.environ.get("MAILROUTER_SIMULATION_SEEDS", "0:100").split(":"))
+FIRST, LAST = (int(each) for each in os.environ.get("MAILROUTER_SIMULATION_SEEDS", "0:50").split(":"))
 
 
 @pytest.mark.parametrize("start", range(FIRST, LAST, 25))

@@ -10,7 +10,7 @@ import pytest
 from tests.simulation.virtual_time import run
 from tests.simulation.world import Plan, World, check
 
-FIRST, LAST = (int(each) for each in os.environ.get("MAILROUTER_SIMULATION_SEEDS", "0:300").split(":"))
+FIRST, LAST = (int(each) for each in os.environ.get("MAILROUTER_SIMULATION_SEEDS", "0:200").split(":"))
 
 
 @pytest.mark.parametrize("start", range(FIRST, LAST, 25))

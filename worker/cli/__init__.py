@@ -4,29 +4,21 @@ Exit status: 0 fine, 1 the thing asked about is not fine, 2 wrong usage or confi
 """
 
 import sys
-from importlib import import_module
 
 import click
 
 from worker import __version__
+from worker.cli.lazy_group import LazyGroup
 from worker.settings import ConfigurationError
 
 COMMANDS = ("run", "check", "profiles", "status", "autodiscover", "send", "dead", "sandbox", "topology", "schemas")
 
 
-class _Commands(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
-            return None
-        command = import_module(f"worker.cli.{cmd_name}").command
-        assert isinstance(command, click.Command)
-        return command
-
-
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=LazyGroup,
+    modules={name: f"worker.cli.{name}" for name in COMMANDS},
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="mailrouter")
 def group() -> None:
     """Delivers a CRM's mail through Exchange, exactly once, from RabbitMQ events."""

@@ -1,24 +1,14 @@
 """The profiles that a command works by: those of a file, or what was published."""
 
-from worker.cli.session import over_broker
-from worker.clock import SystemClock
-from worker.profiles import document
 from worker.profiles.directory import Directory
 from worker.profiles.loader import load
-from worker.rabbitmq.connection import Session
-from worker.rabbitmq.profiles import published
-from worker.settings import ConfigurationError, Settings
+from worker.settings import Settings
 
 
 def given_profiles(settings: Settings) -> Directory:
     """Raises ConfigurationError."""
     if not settings.profiles_are_published:
         return load(settings.profiles)
+    from worker.cli.published import published_profiles  # noqa: PLC0415 - the broker's library: a file needs none
 
-    async def work(session: Session) -> bytes | None:
-        return await published(session, SystemClock())
-
-    body = over_broker(settings, work)
-    if body is None:
-        raise ConfigurationError("no profiles are published; publish them: mailrouter profiles publish FILE")
-    return document.read(body).book().directory
+    return published_profiles(settings)

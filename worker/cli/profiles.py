@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from worker.cli import import_profiles, publish
 from worker.cli.given import given_profiles
+from worker.cli.lazy_group import LazyGroup
 from worker.cli.options import with_settings
 from worker.cli.output import show_rows
 from worker.mail.address import same_mailbox
@@ -20,13 +20,14 @@ from worker.profiles.warnings import warnings
 from worker.settings import ConfigurationError, Settings
 
 
-@click.group("profiles")
+@click.group(
+    "profiles",
+    cls=LazyGroup,
+    modules={"publish": "worker.cli.publish", "import": "worker.cli.import_profiles"},
+)
 def command() -> None:
     """The profiles: how Exchange is reached, and whose mail goes which way."""
 
-
-command.add_command(publish.command)
-command.add_command(import_profiles.command)
 
 _file = click.argument("file", required=False, type=click.Path(path_type=Path))
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

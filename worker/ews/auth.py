@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from worker.ews.endpoint import Account, BasicSignIn, NtlmSignIn
-from worker.ews.ntlm import Ntlm
 from worker.ews.transport import Answer, Connection
 
 UNAUTHORIZED: Final = 401
@@ -76,50 +75,14 @@ class Bearer:
             yield {"Authorization": f"Bearer {fresh}"}
 
 
-class Negotiated:
-    """NTLM over HTTP (MS-NTHT 3): the account proves itself to a connection, which stays signed in from then on.
-
-    A greeting is answered by a challenge, and the request carries the proof. Where a connection that was signed in is
-    replaced at that very moment, the request is refused first.
-    """
-
-    def __init__(self, account: NtlmSignIn) -> None:
-        self._account = account
-
-    def flow(self, connection: Connection) -> Flow:
-        if connection.signed_in:
-            answer = yield {}
-            assert isinstance(answer, Answer)
-            if answer.status != UNAUTHORIZED:
-                return
-            connection.signed_in = False
-        for _ in range(3):  # one more for the other scheme, one for a connection that was replaced before the proof
-            ntlm = Ntlm(self._account.username, self._account.password.resolve())
-            scheme = connection.scheme
-            challenged = yield Greeting({"Authorization": f"{scheme} {ntlm.greeting()}"})
-            assert isinstance(challenged, Answer)
-            if challenged.status != UNAUTHORIZED:
-                return
-            if scheme == "NTLM" and "ntlm" not in challenged.schemes and "negotiate" in challenged.schemes:
-                connection.scheme = "Negotiate"
-                continue
-            channel = connection.channel
-            proof = ntlm.proof(challenged.offered(scheme), connection.certificate)
-            if proof is None:
-                return
-            answer = yield {"Authorization": f"{scheme} {proof}"}
-            assert isinstance(answer, Answer)
-            connection.signed_in = answer.status != UNAUTHORIZED
-            if connection.signed_in or connection.channel is channel:
-                return  # where it is the account that was refused: a few more times would lock it
-
-
 def sign_in(account: Account) -> SignIn:
     """How this account signs in."""
     match account:
         case BasicSignIn():
             return Basic(account)
         case NtlmSignIn():
+            from worker.ews.negotiated import Negotiated  # noqa: PLC0415 - its library is slow to load; few use it
+
             return Negotiated(account)
         case _:
             return Bearer()

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from worker.clock import Clock
-from worker.ews import sign_in_service
 from worker.ews.endpoint import OAuthSignIn
 from worker.ews.token_answer import SAME_AGAIN, Granted, Refusal
 from worker.ews.trouble import Trail, Trouble
@@ -31,6 +30,12 @@ class _Token:
     renewed_from: float
 
 
+def _sign_in_service(account: OAuthSignIn, ca_file: str | None, now: datetime) -> Granted | Refusal:
+    from worker.ews.sign_in_service import ask  # noqa: PLC0415 - its libraries are slow to load; few use them
+
+    return ask(account, ca_file, now)
+
+
 class Tokens:
     """Those of one application. Only one is asked for at a time; who has none waits for it, who has one goes on.
 
@@ -38,13 +43,13 @@ class Tokens:
     before there is any. Use within one event loop; close it at the end.
     """
 
-    def __init__(self, account: OAuthSignIn, ca_file: str | None, clock: Clock, ask: Ask = sign_in_service.ask) -> None:
+    def __init__(self, account: OAuthSignIn, ca_file: str | None, clock: Clock, ask: Ask | None = None) -> None:
         self.token_ends_at: datetime | None = None
         self.certificate_ends_at: datetime | None = None
         self._account = account
         self._ca_file = ca_file
         self._clock = clock
-        self._ask = ask
+        self._ask = ask or _sign_in_service
         self._renewal: asyncio.Task[None] | None = None
         self._token: _Token | None = None
         self._refusal: tuple[float, Refusal] | None = None

@@ -29,14 +29,24 @@ LOOPBACK = ("127.0.0.0/8",)
 OK = says(http(200, CONTENT))
 
 
-@pytest.fixture(autouse=True)
-def authority(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
+@pytest.fixture(autouse=True, scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[trustme.CA]:
     """A CA that the system trusts."""
     authority = trustme.CA()
     file = tmp_path_factory.mktemp("ca") / "ca.pem"
     authority.cert_pem.write_to_path(file)
-    monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    return authority
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(file))
+        yield authority
+
+
+@pytest.fixture(autouse=True, scope="module")
+def only_ours_is_looked_through() -> Iterator[None]:
+    """What was there before is not looked through for what a test left open: that would take most of the time."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

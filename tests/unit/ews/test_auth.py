@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from worker.ews.auth import Basic, Bearer, Greeting, NeedsToken, Negotiated, Step
+from worker.ews.auth import Basic, Bearer, Greeting, NeedsToken, Step
 from worker.ews.endpoint import BasicSignIn, Endpoint, NtlmSignIn
+from worker.ews.negotiated import Negotiated
 from worker.ews.transport import Answer, Connection
 from worker.settings import ConfigurationError, SecretReference
 

@@ -5,7 +5,7 @@ So a server that answers for the domain, but has no Autodiscover, sees none.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,15 +13,16 @@ from aiohttp.abc import AbstractResolver
 
 from worker.clock import Clock
 from worker.ews.auth import Greeting, NeedsToken, SignIn
-from worker.ews.autodiscover.answers import Failure, Reply
+from worker.ews.autodiscover.answers import Failure, Reply, Servers
 from worker.ews.autodiscover.entitled import Entitled
 from worker.ews.autodiscover.questions import Question
 from worker.ews.autodiscover.search import Search
-from worker.ews.autodiscover.services import AskServices, ask_services
 from worker.ews.autodiscover.steps import Findings, Result
 from worker.ews.endpoint import Account, OAuthSignIn
 from worker.ews.transport import USER_AGENT, Answer, NoAnswer, Wire
 from worker.settings import ConfigurationError
+
+AskServices = Callable[[str], Awaitable[Servers | Failure]]
 
 MOST_BYTES: Final = 2**20
 
@@ -29,6 +30,12 @@ MOST_BYTES: Final = 2**20
 _AS_IT_IS: Final = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
 _QUESTION_SECONDS: Final = 10.0
 _WHOLE_SECONDS: Final = 60.0
+
+
+async def _ask_services(name: str) -> Servers | Failure:
+    from worker.ews.autodiscover.services import ask_services  # noqa: PLC0415 - its library is slow to load; few use it
+
+    return await ask_services(name)
 
 
 class Lookup:
@@ -40,7 +47,7 @@ class Lookup:
         *,
         hosts: frozenset[str] = frozenset(),
         resolver: AbstractResolver | None = None,
-        services: AskServices = ask_services,
+        services: AskServices = _ask_services,
         question_seconds: float = _QUESTION_SECONDS,
         whole_seconds: float = _WHOLE_SECONDS,
     ) -> None:

@@ -1,6 +1,5 @@
 """SRV records: which servers a domain names for a service (RFC 2782)."""
 
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from dns.asyncresolver import Resolver
@@ -10,8 +9,6 @@ from dns.resolver import NXDOMAIN, NoAnswer
 
 from worker.ews.autodiscover.answers import Failure, Servers
 from worker.ews.autodiscover.steps import Result
-
-AskServices = Callable[[str], Awaitable[Servers | Failure]]
 
 SECONDS: Final = 5.0
 _MOST_SERVERS: Final = 3
