@@ -90,6 +90,8 @@ class OutboundFlow:
             lambda: self._outbound.active_mailboxes if self._outbound else 0
         )
         metrics.mailboxes.labels("paused").set_function(lambda: self._pauses.mailboxes)
+        metrics.mailboxes.labels("waiting").set_function(lambda: len(self._pace.states()))
+        metrics.outbound_waiting.set_function(self._waiting)
         for scope in PAUSING:
             longest = metrics.longest_pause_seconds.labels("outgoing", scope)
             longest.set_function(functools.partial(self._pauses.longest_seconds, scope))
@@ -109,6 +111,9 @@ class OutboundFlow:
         return OutboundState(
             in_progress=in_progress, paused=self._pauses.states(), waiting=(*self._quota.states(), *self._pace.states())
         )
+
+    def _waiting(self) -> int:
+        return sum(each.waiting for each in (*self._pace.states(), *self._pauses.states()))
 
     async def work(self, session: Session) -> None:
         """Returns when the session was told to stop and what was under way has ended."""

@@ -38,6 +38,11 @@ outbound_seconds: Final = Histogram(
     buckets=_SECONDS,
     registry=REGISTRY,
 )
+outbound_waiting: Final = Gauge(
+    "mailrouter_outbound_waiting",
+    "Requests that this worker has told to come back: for their turn, or behind a pause; about so many.",
+    registry=REGISTRY,
+)
 outbound_in_progress: Final = Gauge(
     "mailrouter_outbound_in_progress",
     "Send requests taken and not yet settled.",
@@ -74,7 +79,7 @@ scheduler: Final = Gauge(
 )
 mailboxes: Final = Gauge(
     "mailrouter_mailboxes",
-    "Mailboxes by state. Of this worker's sending: active, paused. Of the fleet's reading, told by its scheduler: "
+    "Mailboxes by state. Of this worker's sending: active, paused, waiting. Of the fleet's reading, told by its scheduler: "
     "read, unread (in trouble).",
     ("state",),
     registry=REGISTRY,

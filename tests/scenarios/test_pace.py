@@ -43,6 +43,9 @@ async def test_a_limit_holds_for_all_workers_and_status_tells(start_fleet: Start
     assert (waiting["mailbox"], waiting["cause"]) == (CAMPAIGN, "it may send 8 a minute")
     assert waiting["waiting"] > 0
     assert run.status == 0, "to wait for one's turn is no trouble"
+    told = [await fleet.metrics(number) for number in fleet.running]
+    assert any('mailrouter_mailboxes{state="waiting"} 1.0\n' in each for each in told)
+    assert not all("mailrouter_outbound_waiting 0.0\n" in each for each in told)
     assert not fleet.reached["deferred"]
 
 

@@ -28,6 +28,7 @@ METRICS: Final = {
     "mailrouter_outbound_total": {"outcome", "profile"},
     "mailrouter_outbound_seconds_bucket": {"le"},
     "mailrouter_outbound_in_progress": set(),
+    "mailrouter_outbound_waiting": set(),
     "mailrouter_mailboxes": {"state"},
     "mailrouter_ews_requests_total": {"operation", "result"},
     "mailrouter_ews_seconds_bucket": {"operation", "le"},
