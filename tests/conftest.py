@@ -1,4 +1,4 @@
-"""The broker of the tests: one private node for the run, a vhost of its own for each test.
+"""The broker of the tests: one private node for each process that runs them, a vhost of its own for each test.
 
 With MAILROUTER_AMQP_URL set, that broker's vhost is used instead, and emptied of our queues before each test: so it
 must be one that nobody uses.
@@ -20,6 +20,11 @@ hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
 
 VHOSTS = tuple(f"test-{number}" for number in range(12))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if GIVEN_URL and config.getoption("numprocesses", None):
+        raise pytest.UsageError("MAILROUTER_AMQP_URL: each test empties that broker, so run them in one process: no -n")
 
 
 @pytest.fixture(scope="session")
