@@ -28,15 +28,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def _amqp_urls() -> Iterator[Iterator[str]]:
+def broker_node() -> Iterator[PrivateBroker]:
+    """The node of all tests, for what a test has to ask of it besides. One that is to be killed is `started` anew."""
+    # A retry that its queue did not take is tried again after this time; three minutes by default.
+    with started(vhosts=VHOSTS, parameters={"dead_letter_worker_publisher_confirm_timeout": "1000"}) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def _amqp_urls(request: pytest.FixtureRequest) -> Iterator[str]:
     if GIVEN_URL:
         if used := asyncio.run(queue_in_use(GIVEN_URL)):
             pytest.exit(f"MAILROUTER_AMQP_URL: {used} is in use; the tests delete it. Give another vhost.", 2)
-        yield itertools.repeat(GIVEN_URL)
-        return
-    # A retry that its queue did not take is tried again after this time; three minutes by default.
-    with started(vhosts=VHOSTS, parameters={"dead_letter_worker_publisher_confirm_timeout": "1000"}) as broker:
-        yield itertools.cycle([broker.url_of(vhost) for vhost in VHOSTS])
+        return itertools.repeat(GIVEN_URL)
+    broker: PrivateBroker = request.getfixturevalue("broker_node")
+    return itertools.cycle([broker.url_of(vhost) for vhost in VHOSTS])
 
 
 @pytest.fixture
@@ -47,10 +53,3 @@ async def amqp_url(_amqp_urls: Iterator[str]) -> AsyncIterator[str]:
     yield url
     if GIVEN_URL:
         await remove_topology(url)
-
-
-@pytest.fixture
-def broker_node() -> Iterator[PrivateBroker]:
-    """A started node for this test alone, to be killed and restarted. Takes some seconds: share it where you can."""
-    with started() as broker:
-        yield broker
