@@ -79,8 +79,8 @@ scheduler: Final = Gauge(
 )
 mailboxes: Final = Gauge(
     "mailrouter_mailboxes",
-    "Mailboxes by state. Of this worker's sending: active, paused, waiting. Of the fleet's reading, told by its scheduler: "
-    "read, unread (in trouble).",
+    "Mailboxes by state. Of this worker's sending: active, paused, waiting. Of the fleet's reading, told by its "
+    "scheduler: read, unread (in trouble).",
     ("state",),
     registry=REGISTRY,
 )

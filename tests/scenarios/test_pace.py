@@ -27,7 +27,7 @@ async def test_a_campaign_beyond_its_limit_delays_nobody(start_fleet: StartFleet
     fleet = await start_fleet(profiles=LIMITED)
     result = await campaign(fleet, mails=500, others=60, key=key)
     assert result.numbers["campaign_sent"] <= 30
-    await fleet.until(lambda: _sent(fleet, CAMPAIGN) >= 30, 30)
+    await fleet.until(lambda: _sent(fleet, CAMPAIGN) >= 30, 60)  # what it may send in a minute
     assert result.numbers["p95_beside_seconds"] <= 2 * result.numbers["p95_alone_seconds"] + SLACK_SECONDS
 
 

@@ -14,8 +14,8 @@ from worker.events.fleet import MailboxState
 from worker.fleet.peers import WINDOW_SECONDS, Peers
 from worker.mail.transport import WorkingMailbox
 
-BATCH_REQUESTS: Final = 3
-"""Draft, look, send."""
+BATCH_REQUESTS: Final = 4
+"""Draft, look, send; a look into a mailbox that was not lately sent from takes two."""
 
 LATER_SECONDS: Final = 1.0
 """When a mail is looked at again for which there is perhaps room by then, or in another worker."""

@@ -104,7 +104,7 @@ class Profile(_Table):
     messages_per_minute: Count | None = None
     max_concurrency: Count | None = None
     profile_max_concurrency: Count | None = None
-    profile_requests_per_minute: Annotated[int, Field(ge=3, le=2**31)] | None = None
+    profile_requests_per_minute: Annotated[int, Field(ge=4, le=2**31)] | None = None
     max_message_bytes: Count | None = None
     accept: Literal["all", "replies", "none"] = "all"
     start: Literal["now", "all"] | datetime = "now"
