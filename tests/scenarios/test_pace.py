@@ -1,14 +1,17 @@
 """One mailbox's campaign, limit or server in trouble is nobody else's; and everything goes on by itself."""
 
 import json
+from itertools import pairwise
 
 import pytest
 
 from benchmarks.fairness import CAMPAIGN, DOWN, LIMITED, behind_a_gate, campaign, others_seconds, outage
-from scripts.fleet import Fleet
+from scripts.fleet import Fleet, eventually
 from tests.integration.rabbitmq.commands import Command
 from tests.scenarios.conftest import StartFleet
 from tests.scenarios.requests import request
+
+BACK_OFF_SECONDS = 3
 
 SLACK_SECONDS = 2.0
 """What a busy machine may add, with so few mails."""
@@ -64,6 +67,33 @@ async def test_a_profile_makes_no_more_requests_than_it_may(start_fleet: StartFl
     [waiting] = {(each["profile"], each["cause"]) for each in status["mailboxes"] if each["state"] == "waiting"}
     assert waiting == ("Down", "it may make 36 requests a minute")
     assert not fleet.reached["deferred"]
+
+
+async def test_a_mailbox_in_back_off_is_left_alone_by_all_workers(start_fleet: StartFleet) -> None:
+    """What one worker was told holds for all: behind each back-off comes one probe, from one of them."""
+    fleet = await start_fleet(workers=0)
+    async with behind_a_gate(fleet, 3) as gate:
+        await fleet.order("options", back_off_milliseconds=BACK_OFF_SECONDS * 1000)
+        await fleet.order("faults", kind="busyfault", mailbox=DOWN[0])
+        events = [request(f"busy-{number}", DOWN[0]) for number in range(60)]
+        await fleet.publish(events)
+        await fleet.until(lambda: bool(fleet.reached["deferred"]), 20)
+        await fleet.publish([request(f"later-{number}", DOWN[0]) for number in range(20)])
+
+        async def probed() -> bool:
+            return gate.came[-1] - gate.came[0] > 3 * BACK_OFF_SECONDS
+
+        await eventually(probed, 60)
+        came = tuple(gate.came)
+        await fleet.clear_faults()
+        ids = [each["data"]["email_id"] for each in events]
+        await fleet.until(lambda: all("accepted" in fleet.states[each].values() for each in ids), 60)
+    gaps = [later - sooner for sooner, later in pairwise(came)]
+    begins = [0, *(number for number, gap in enumerate(gaps, 1) if gap > 0.9 * BACK_OFF_SECONDS)]
+    sizes = [end - begin for begin, end in pairwise([*begins, len(came)])]
+    assert sizes[0] <= 3, "one request of each worker was under way at most"
+    assert all(size <= 2 for size in sizes[1:]), "a probe is one look, of two requests at most"
+    assert (await fleet.arrived())["doubled"] == {}
 
 
 async def test_a_server_that_is_down_is_nobody_elses_trouble(start_fleet: StartFleet) -> None:

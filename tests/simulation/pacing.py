@@ -64,12 +64,20 @@ class Mail:
 
 class Fleet:
     """`limits`: mails a minute, by mailbox. `loss`: of the news, how much nobody hears. `churn`: the chance that within
-    a second a worker dies, and another one begins.
+    a second a worker dies, and another one begins. `first`: whether all new mail goes to the first worker.
     """
 
     def __init__(
-        self, seed: int, workers: int, limits: dict[WorkingMailbox, int], *, loss: float = 0.0, churn: float = 0.0
+        self,
+        seed: int,
+        workers: int,
+        limits: dict[WorkingMailbox, int],
+        *,
+        loss: float = 0.0,
+        churn: float = 0.0,
+        first: bool = False,
     ) -> None:
+        self.first = first
         self.random = random.Random(seed)
         self.clock = Clock()
         self.limits = limits
@@ -124,12 +132,13 @@ class Fleet:
     def _give(self, mail: Mail) -> None:
         """To any worker, as the broker does; what it says is done."""
         mail.passes += 1
-        worker, now = self.random.choice(self.workers), self.clock.seconds
+        first, now = mail.passes == 1 and self.first, self.clock.seconds
+        worker = self.workers[0] if first else self.random.choice(self.workers)
         if mail.due_at is not None and mail.due_at - now > DUE_SECONDS:
             mail.back_at = now + retry.tier(mail.due_at - now)
             heapq.heappush(self.parked, mail)
             return
-        delay = worker.pace.wait(
+        turn = worker.pace.wait(
             mail.place,
             Pacing(self.limits[mail.place]),
             bulk=mail.bulk,
@@ -137,10 +146,11 @@ class Fleet:
             room=True,
             seconds_a_mail=0.0,
         )
-        if delay is None:
+        if turn is None:
             worker.pace.began(mail.place)
             self.sent[mail.place].append((now, mail))
             self.passes[mail.passes] += 1
             return
-        mail.due_at, mail.back_at = now + delay, now + retry.tier(delay)
+        mail.due_at = now + turn.seconds if turn.given else None
+        mail.back_at = now + retry.tier(turn.seconds)
         heapq.heappush(self.parked, mail)

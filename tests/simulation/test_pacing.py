@@ -26,6 +26,18 @@ def test_a_limit_holds_for_all_workers_together_and_is_used(workers: int) -> Non
         assert len(fleet.sent[SLOW]) >= 0.75 * 60
 
 
+@pytest.mark.parametrize("workers", [2, 4])
+def test_a_limit_is_used_although_one_worker_took_in_everything(workers: int) -> None:
+    """It would make a line as if the others had as many: what comes first is dealt out once more."""
+    for seed in range(3):
+        fleet = Fleet(seed, workers, {ANNA: 30}, first=True)
+        fleet.run(5)
+        fleet.publish(ANNA, 400)
+        fleet.run(600)
+        assert fleet.most_in_a_minute(ANNA) <= 30
+        assert len(fleet.sent[ANNA]) >= 0.75 * 300
+
+
 @pytest.mark.parametrize(("loss", "churn", "most"), [(0.2, 0.0, 33), (0.0, 0.02, 36), (0.2, 0.05, 45)])
 def test_lost_news_and_dying_workers_cost_little(loss: float, churn: float, most: int) -> None:
     """A tenth over the limit at most with a fifth of the news lost. A worker that dies takes with it what it sent in

@@ -27,6 +27,10 @@ ELSEWHERE_SECONDS: Final = 1.0
 DUE_SECONDS: Final = 0.5
 """So much before its moment a mail may go: delays in the broker are no more exact."""
 
+ROUND_SECONDS: Final = 1.0
+"""What comes first beyond a limit goes round once: one worker may have taken in all of it, and each makes its line as
+if the others had as many mails to place. Then the broker has dealt them out."""
+
 SLACK: Final = 1.05
 """The line is somewhat slower than the limit: whoever comes a little early or late then finds room."""
 
@@ -39,17 +43,26 @@ class Pacing:
     at_once: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """In so many seconds, of which the mail is to be told (`given`); or only to ask again."""
+
+    seconds: float
+    given: bool = True
+
+
 @dataclass(slots=True)
 class _Mailbox:
     """`sent`: when mails began to be sent within the last minute, `admitted`: those that are to be sent, `early`: those
     that came before anything might be sent. `lines`: of those that came new, `late`: of those whose moment came and
-    passed; each for campaign mail (True) and other.
+    passed; each for campaign mail (True) and other. `round_at`: since when what comes first goes round.
     """
 
     sent: deque[float] = field(default_factory=deque)
     admitted: int = 0
     lines: dict[bool, Line] = field(default_factory=lambda: {False: Line(), True: Line()})
     late: dict[bool, Line] = field(default_factory=lambda: {False: Line(), True: Line()})
+    round_at: float = float("-inf")
     spacing: float = 0.0
     early: int = 0
     limit: int | None = None
@@ -75,8 +88,8 @@ class Pace:
 
     def wait(  # noqa: PLR0913 - who asks, and how it stands with the lane
         self, place: WorkingMailbox, pacing: Pacing, *, bulk: bool, due: bool, room: bool, seconds_a_mail: float
-    ) -> float | None:
-        """None: it may go now, and counts as admitted. Else in how many seconds its turn is.
+    ) -> Turn | None:
+        """None: it may go now, and counts as admitted. Else when its turn is.
 
         `due`: it had its turn given before, and comes for it. `room`: whether the lane takes one more;
         `seconds_a_mail`: how fast the lane is.
@@ -84,7 +97,7 @@ class Pace:
         now, state = self._clock.monotonic(), self._of(place)
         share = self._peers.share(pacing.per_minute, place) if pacing.per_minute else None
         if share == 0 or (pacing.at_once and self._peers.share(pacing.at_once, place) == 0):
-            return ELSEWHERE_SECONDS
+            return Turn(ELSEWHERE_SECONDS)
         used = state.used(now)
         limit = pacing.per_minute or 0
         room_left = share is None or (used < share and used + self._peers.sent(place) < limit)
@@ -99,18 +112,19 @@ class Pace:
         settling = room and room_left and not open_now
         if settling and state.early < (share or 0):  # so many go at once when the others know of this worker
             state.early += 1
-            return self._peers.settles_in
+            return Turn(self._peers.settles_in)
         opens_in = self._opens_in(state, now)
         behind = max((each.ends_at for each in before), default=now)
         if due:  # another worker may take it sooner: this line is as fast as all of them
             opens_in = opens_in if self._peers.count == 1 else ELSEWHERE_SECONDS
             together = max(WINDOW_SECONDS / limit if limit else 0.0, seconds_a_mail)
-            return state.late[bulk].place(max(now + opens_in, behind), together) - now
-        return state.lines[bulk].place(max(now + opens_in, behind), state.spacing) - now
+            return Turn(state.late[bulk].place(max(now + opens_in, behind), together) - now)
+        if share and self._goes_round(state, place, now):
+            return Turn(ROUND_SECONDS, given=False)
+        return Turn(state.lines[bulk].place(max(now + opens_in, behind), state.spacing) - now)
 
-    def behind(self, place: WorkingMailbox, *, bulk: bool, due_in: float | None) -> float | None:
-        """The same, for a mail that has others before it in any case: in how many seconds its turn is. None where only
-        `wait` can tell.
+    def behind(self, place: WorkingMailbox, *, bulk: bool, due_in: float | None) -> Turn | None:
+        """The same, for a mail that has others before it in any case: when its turn is. None where only `wait` tells.
 
         `due_in`: when the turn is that it was given before.
         """
@@ -118,10 +132,10 @@ class Pace:
         if state is None or not state.share:
             return None
         if due_in is not None:
-            return due_in if due_in > DUE_SECONDS else None
+            return Turn(due_in) if due_in > DUE_SECONDS else None
         now = self._clock.monotonic()
         before = max(state.lines[bulk].ends_at, state.late[bulk].ends_at)
-        return state.lines[bulk].place(before, state.spacing) - now if before > now else None
+        return Turn(state.lines[bulk].place(before, state.spacing) - now) if before > now else None
 
     def began(self, place: WorkingMailbox) -> None:
         """An admitted mail is being sent: it counts for a minute from now on, whether or not it leaves."""
@@ -174,6 +188,14 @@ class Pace:
             now = self._clock.monotonic()
             self._mailboxes = {key: each for key, each in self._mailboxes.items() if not each.quiet(now)}
         return self._mailboxes.setdefault(place, _Mailbox())
+
+    def _goes_round(self, state: _Mailbox, place: WorkingMailbox, now: float) -> bool:
+        """Whether the first mail is just being placed, and not yet dealt out to all workers."""
+        lined = any(line.ends_at > now for lines in (state.lines, state.late) for line in lines.values())
+        begins = not lined and not self._peers.sent(place) and now - state.round_at > WINDOW_SECONDS
+        if self._peers.count > 1 and begins:
+            state.round_at = now
+        return now - state.round_at < ROUND_SECONDS
 
     def _opens_in(self, state: _Mailbox, now: float) -> float:
         """When this worker may send from the mailbox again."""
