@@ -24,6 +24,7 @@ from typing import Final
 import click
 import psutil
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from scripts.fleet import PROFILES, Fleet
@@ -50,6 +51,9 @@ MAILBOX: Final = """
 address  = "{address}"
 outgoing = "{name}"
 """
+CHUNK: Final = 10_000
+"""So many events are made and published at once."""
+
 PROOFS: Final = ("campaign", "limit", "outage", "queue")
 DOWN: Final = tuple(f"down{number}@contoso.example" for number in range(50))
 
@@ -177,7 +181,9 @@ async def queue(fleet: Fleet, events: int, seconds: float) -> Result:
     for number in list(fleet.running):
         await fleet.kill_worker(number)
     run, began = next(_numbers), time.monotonic()
-    await fleet.publish(request(f"queued-{run}-{number}", CAMPAIGN) for number in range(events))
+    for begin in track(range(0, events, CHUNK), "publishing", console=Console(stderr=True)):
+        numbers = range(begin, min(events, begin + CHUNK))
+        await fleet.publish(request(f"queued-{run}-{number}", CAMPAIGN) for number in numbers)
     result.numbers["published_seconds"] = time.monotonic() - began
     await fleet.start_worker(0)
     await fleet.ready(0)
