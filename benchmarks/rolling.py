@@ -91,19 +91,6 @@ async def under(load: Load, fleet: Fleet, per_second: float) -> AsyncIterator[No
             await task
 
 
-async def first_syncs(fleet: Fleet) -> None:
-    """Until each mailbox was looked at: what comes from now on is owed."""
-
-    async def noted() -> bool:
-        answers = []
-        for each in MAILBOXES:
-            async with fleet.http.get(f"{fleet.witness}/configurations", params={"mailbox": each}) as answer:
-                answers.append(await answer.read())
-        return all(answers)
-
-    await eventually(noted, LIMIT_SECONDS)
-
-
 async def in_hand(fleet: Fleet, number: int) -> int:
     """Mails that a worker has begun."""
     (family,) = (
@@ -138,7 +125,7 @@ async def roll(
 ) -> tuple[Load, list[Restart]]:
     """Replace each worker of the fleet so many times under load, and wait for what is owed."""
     load, restarts = Load(), list[Restart]()
-    await first_syncs(fleet)
+    await fleet.first_syncs(MAILBOXES, LIMIT_SECONDS)
     await fleet.order("options", find_pause_seconds=LOOK_SECONDS)
     async with under(load, fleet, per_second):
         for number in (number for _ in range(rounds) for number in range(fleet.workers)):

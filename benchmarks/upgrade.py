@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.arrivals import arrival
-from scripts.fleet import Fleet, eventually, reading
+from scripts.fleet import Fleet, reading
 from scripts.samples import event
 
 ROOT = Path(__file__).parents[1]
@@ -84,19 +84,6 @@ async def load(fleet: Fleet, count: int) -> None:
         await asyncio.sleep(1 / PER_SECOND)
 
 
-async def first_syncs(fleet: Fleet) -> None:
-    """Until each mailbox was looked at: what comes from now on is owed."""
-
-    async def noted() -> bool:
-        answers = []
-        for each in MAILBOXES:
-            async with fleet.http.get(f"{fleet.witness}/configurations", params={"mailbox": each}) as answer:
-                answers.append(await answer.read())
-        return all(answers)
-
-    await eventually(noted, LIMIT_SECONDS)
-
-
 async def measure(revision: str, count: int, console: Console) -> dict[str, object]:
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -109,7 +96,7 @@ async def measure(revision: str, count: int, console: Console) -> dict[str, obje
         console.print("two older workers")
         for number in (0, 1):
             await upgrade.start(number, older=True)
-        await first_syncs(fleet)
+        await fleet.first_syncs(MAILBOXES, LIMIT_SECONDS)
         await stack.enter_async_context(fleet.listening())
         began = time.monotonic()
         loading = asyncio.create_task(load(fleet, count))

@@ -324,6 +324,18 @@ class Fleet:
         async with self.http.post(f"{self.witness}/{what}", json=parts) as answer:
             answer.raise_for_status()
 
+    async def first_syncs(self, mailboxes: Iterable[str], limit_seconds: float) -> None:
+        """Wait until each mailbox was looked at: what comes from now on is owed."""
+
+        async def noted() -> bool:
+            answers = []
+            for each in mailboxes:
+                async with self.http.get(f"{self.witness}/configurations", params={"mailbox": each}) as answer:
+                    answers.append(await answer.read())
+            return all(answers)
+
+        await eventually(noted, limit_seconds)
+
     async def clear_faults(self) -> None:
         """Take back every order of faults."""
         async with self.http.delete(f"{self.witness}/faults") as answer:

@@ -31,7 +31,9 @@ class Allowed:
 
 @dataclass(slots=True)
 class _Profile:
-    """`made`: when requests were made within the last minute; `batches`: those under way."""
+    """`made`: when requests were made within the last minute; `batches`: those under way. `closed`: whether the last
+    mail that asked was told to wait.
+    """
 
     per_minute: int
     made: deque[float] = field(default_factory=deque)
@@ -92,7 +94,7 @@ class Quota:
         return tuple(
             MailboxState(profile=name, state="waiting", cause=f"it may make {state.per_minute} requests a minute")
             for name, state in self._profiles.items()
-            if state.closed
+            if state.closed and self._opens_in(state, name, state.per_minute)
         )
 
     def _opens_in(self, state: _Profile, profile: str, limit: int) -> float:

@@ -59,6 +59,15 @@ def test_no_more_requests_in_a_minute_than_allowed() -> None:
     assert worker.quota.states() == ()
 
 
+def test_a_profile_whose_minute_is_over_waits_no_more_though_nobody_asks() -> None:
+    clock = StubClock()
+    worker = Worker(clock, "w")
+    assert not all(worker.batch() for _ in range(8))
+    assert worker.quota.states()
+    clock.seconds += WINDOW_SECONDS + 1
+    assert worker.quota.states() == ()
+
+
 def test_batches_under_way_have_their_room() -> None:
     worker = Worker(StubClock(), "w")
     for _ in range(7):
