@@ -44,6 +44,7 @@ class Clock:
 
 class Worker:
     def __init__(self, name: str, clock: Clock) -> None:
+        self.takes = True
         self.peers = Peers(clock, name)
         self.pace = Pace(clock, self.peers)
         self.asked = asyncio.Event()
@@ -64,20 +65,12 @@ class Mail:
 
 class Fleet:
     """`limits`: mails a minute, by mailbox. `loss`: of the news, how much nobody hears. `churn`: the chance that within
-    a second a worker dies, and another one begins. `first`: whether all new mail goes to the first worker.
+    a second a worker dies, and another one begins.
     """
 
     def __init__(
-        self,
-        seed: int,
-        workers: int,
-        limits: dict[WorkingMailbox, int],
-        *,
-        loss: float = 0.0,
-        churn: float = 0.0,
-        first: bool = False,
+        self, seed: int, workers: int, limits: dict[WorkingMailbox, int], *, loss: float = 0.0, churn: float = 0.0
     ) -> None:
-        self.first = first
         self.random = random.Random(seed)
         self.clock = Clock()
         self.limits = limits
@@ -93,6 +86,17 @@ class Fleet:
     def publish(self, place: WorkingMailbox, mails: int, *, bulk: bool = False) -> None:
         for _ in range(mails):
             heapq.heappush(self.parked, Mail(self.clock.seconds, next(self.serial), place, bulk))
+
+    def hold(self, workers: int) -> None:
+        """So many have only said hello: they take no mail, until `release`."""
+        for held in self.workers[-workers:]:
+            held.takes = False
+            for hearer in self.workers:
+                hearer.accord.hear(held.accord.hello())
+
+    def release(self) -> None:
+        for held in self.workers:
+            held.takes = True
 
     def run(self, seconds: float) -> None:
         until = self.clock.seconds + seconds
@@ -118,7 +122,7 @@ class Fleet:
         return Worker(f"worker {next(self.names)}", self.clock)
 
     def _news(self) -> None:
-        for teller in self.workers:
+        for teller in filter(lambda each: each.takes, self.workers):
             if self.clock.seconds - teller.told_at < NEWS_SECONDS and not teller.asked.is_set():
                 continue
             teller.asked.clear()
@@ -132,13 +136,13 @@ class Fleet:
     def _give(self, mail: Mail) -> None:
         """To any worker, as the broker does; what it says is done."""
         mail.passes += 1
-        first, now = mail.passes == 1 and self.first, self.clock.seconds
-        worker = self.workers[0] if first else self.random.choice(self.workers)
+        now = self.clock.seconds
+        worker = self.random.choice([each for each in self.workers if each.takes])
         if mail.due_at is not None and mail.due_at - now > DUE_SECONDS:
             mail.back_at = now + retry.tier(mail.due_at - now)
             heapq.heappush(self.parked, mail)
             return
-        turn = worker.pace.wait(
+        delay = worker.pace.wait(
             mail.place,
             Pacing(self.limits[mail.place]),
             bulk=mail.bulk,
@@ -146,11 +150,11 @@ class Fleet:
             room=True,
             seconds_a_mail=0.0,
         )
-        if turn is None:
+        if delay is None:
             worker.pace.began(mail.place)
             self.sent[mail.place].append((now, mail))
             self.passes[mail.passes] += 1
             return
-        mail.due_at = now + turn.seconds if turn.given else None
-        mail.back_at = now + retry.tier(turn.seconds)
+        mail.due_at = now + delay
+        mail.back_at = now + retry.tier(delay)
         heapq.heappush(self.parked, mail)

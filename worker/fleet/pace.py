@@ -27,10 +27,6 @@ ELSEWHERE_SECONDS: Final = 1.0
 DUE_SECONDS: Final = 0.5
 """So much before its moment a mail may go: delays in the broker are no more exact."""
 
-ROUND_SECONDS: Final = 1.0
-"""What comes first beyond a limit goes round once: one worker may have taken in all of it, and each makes its line as
-if the others had as many mails to place. Then the broker has dealt them out."""
-
 SLACK: Final = 1.05
 """The line is somewhat slower than the limit: whoever comes a little early or late then finds room."""
 
@@ -43,30 +39,22 @@ class Pacing:
     at_once: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """In so many seconds, of which the mail is to be told (`given`); or only to ask again."""
-
-    seconds: float
-    given: bool = True
-
-
 @dataclass(slots=True)
 class _Mailbox:
     """`sent`: when mails began to be sent within the last minute, `admitted`: those that are to be sent, `early`: those
     that came before anything might be sent. `lines`: of those that came new, `late`: of those whose moment came and
-    passed; each for campaign mail (True) and other. `round_at`: since when what comes first goes round.
+    passed; each for campaign mail (True) and other. `spacing`: between two in a line.
     """
 
     sent: deque[float] = field(default_factory=deque)
     admitted: int = 0
     lines: dict[bool, Line] = field(default_factory=lambda: {False: Line(), True: Line()})
     late: dict[bool, Line] = field(default_factory=lambda: {False: Line(), True: Line()})
-    round_at: float = float("-inf")
     spacing: float = 0.0
     early: int = 0
     limit: int | None = None
     share: int | None = None
+    seconds_a_mail: float = 0.0
 
     def used(self, now: float) -> int:
         while self.sent and self.sent[0] <= now - WINDOW_SECONDS:
@@ -88,8 +76,8 @@ class Pace:
 
     def wait(  # noqa: PLR0913 - who asks, and how it stands with the lane
         self, place: WorkingMailbox, pacing: Pacing, *, bulk: bool, due: bool, room: bool, seconds_a_mail: float
-    ) -> Turn | None:
-        """None: it may go now, and counts as admitted. Else when its turn is.
+    ) -> float | None:
+        """None: it may go now, and counts as admitted. Else in how many seconds its turn is.
 
         `due`: it had its turn given before, and comes for it. `room`: whether the lane takes one more;
         `seconds_a_mail`: how fast the lane is.
@@ -97,13 +85,13 @@ class Pace:
         now, state = self._clock.monotonic(), self._of(place)
         share = self._peers.share(pacing.per_minute, place) if pacing.per_minute else None
         if share == 0 or (pacing.at_once and self._peers.share(pacing.at_once, place) == 0):
-            return Turn(ELSEWHERE_SECONDS)
+            return ELSEWHERE_SECONDS
         used = state.used(now)
         limit = pacing.per_minute or 0
         room_left = share is None or (used < share and used + self._peers.sent(place) < limit)
         open_now = room_left and (share is None or not self._peers.settles_in)
-        state.share, state.limit = share, pacing.per_minute
-        state.spacing = max(SLACK * WINDOW_SECONDS / share if share else 0.0, seconds_a_mail)
+        state.share, state.limit, state.seconds_a_mail = share, pacing.per_minute, seconds_a_mail
+        state.spacing = self._spacing(state, place)
         first = [state.lines[False], state.late[False]] if bulk else []
         before = first if due else [*first, state.lines[bulk], state.late[bulk]]
         if room and open_now and all(line.ends_at <= now for line in before):
@@ -112,19 +100,18 @@ class Pace:
         settling = room and room_left and not open_now
         if settling and state.early < (share or 0):  # so many go at once when the others know of this worker
             state.early += 1
-            return Turn(self._peers.settles_in)
+            return self._peers.settles_in
         opens_in = self._opens_in(state, now)
         behind = max((each.ends_at for each in before), default=now)
         if due:  # another worker may take it sooner: this line is as fast as all of them
             opens_in = opens_in if self._peers.count == 1 else ELSEWHERE_SECONDS
             together = max(WINDOW_SECONDS / limit if limit else 0.0, seconds_a_mail)
-            return Turn(state.late[bulk].place(max(now + opens_in, behind), together) - now)
-        if share and self._goes_round(state, place, now):
-            return Turn(ROUND_SECONDS, given=False)
-        return Turn(state.lines[bulk].place(max(now + opens_in, behind), state.spacing) - now)
+            return state.late[bulk].place(max(now + opens_in, behind), together) - now
+        return state.lines[bulk].place(max(now + opens_in, behind), state.spacing) - now
 
-    def behind(self, place: WorkingMailbox, *, bulk: bool, due_in: float | None) -> Turn | None:
-        """The same, for a mail that has others before it in any case: when its turn is. None where only `wait` tells.
+    def behind(self, place: WorkingMailbox, *, bulk: bool, due_in: float | None) -> float | None:
+        """The same, for a mail that has others before it in any case: in how many seconds its turn is. None where only
+        `wait` can tell.
 
         `due_in`: when the turn is that it was given before.
         """
@@ -132,10 +119,12 @@ class Pace:
         if state is None or not state.share:
             return None
         if due_in is not None:
-            return Turn(due_in) if due_in > DUE_SECONDS else None
+            return due_in if due_in > DUE_SECONDS else None
         now = self._clock.monotonic()
-        before = max(state.lines[bulk].ends_at, state.late[bulk].ends_at)
-        return Turn(state.lines[bulk].place(before, state.spacing) - now) if before > now else None
+        if (before := max(state.lines[bulk].ends_at, state.late[bulk].ends_at)) <= now:
+            return None
+        state.spacing = self._spacing(state, place)
+        return state.lines[bulk].place(before, state.spacing) - now
 
     def began(self, place: WorkingMailbox) -> None:
         """An admitted mail is being sent: it counts for a minute from now on, whether or not it leaves."""
@@ -189,13 +178,12 @@ class Pace:
             self._mailboxes = {key: each for key, each in self._mailboxes.items() if not each.quiet(now)}
         return self._mailboxes.setdefault(place, _Mailbox())
 
-    def _goes_round(self, state: _Mailbox, place: WorkingMailbox, now: float) -> bool:
-        """Whether the first mail is just being placed, and not yet dealt out to all workers."""
-        lined = any(line.ends_at > now for lines in (state.lines, state.late) for line in lines.values())
-        begins = not lined and not self._peers.sent(place) and now - state.round_at > WINDOW_SECONDS
-        if self._peers.count > 1 and begins:
-            state.round_at = now
-        return now - state.round_at < ROUND_SECONDS
+    def _spacing(self, state: _Mailbox, place: WorkingMailbox) -> float:
+        """As if all that take mail had as many to place: the broker deals it out evenly."""
+        if not state.limit:
+            return state.seconds_a_mail
+        part = max(self._peers.share(state.limit, place), state.limit / self._peers.takers)
+        return max(SLACK * WINDOW_SECONDS / part, state.seconds_a_mail)
 
     def _opens_in(self, state: _Mailbox, now: float) -> float:
         """When this worker may send from the mailbox again."""

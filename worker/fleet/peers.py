@@ -31,7 +31,10 @@ MOST_MAILBOXES: Final = 10_000
 
 @dataclass(slots=True)
 class _Peer:
+    """`takes`: whether it has begun to take mail; one that says hello has not yet."""
+
     heard_at: float
+    takes: bool = False
     sent: dict[WorkingMailbox, tuple[tuple[float, int], ...]] = field(default_factory=dict)
     """When, and how many."""
 
@@ -60,6 +63,7 @@ class Peers:
             return
         peer = self._peers.setdefault(news.worker, _Peer(now))
         peer.heard_at = now
+        peer.takes = not news.hello
         if len(peer.sent) > MOST_MAILBOXES:
             since = now - WINDOW_SECONDS
             peer.sent = {place: told for place, told in peer.sent.items() if told and told[0][0] > since}
@@ -75,6 +79,12 @@ class Peers:
     @property
     def count(self) -> int:
         return len(self.names)
+
+    @property
+    def takers(self) -> int:
+        """How many take mail: this one, and the others that have begun to."""
+        self._forget()
+        return 1 + sum(peer.takes for peer in self._peers.values())
 
     def share(self, limit: int, place: WorkingMailbox) -> int:
         """How much of a limit this worker may use. The odd ones go to other workers for each mailbox."""

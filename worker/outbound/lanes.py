@@ -189,7 +189,7 @@ class Lanes:
         due_in = entry.history.due_in(now)
         if due_in is not None and due_in > DUE_SECONDS and entry.pacing.per_minute:
             return Waiting(due_in, "its turn comes later", entry.history.empty_looks)
-        turn = self._pace.wait(
+        delay = self._pace.wait(
             entry.place,
             entry.pacing,
             bulk=entry.bulk,
@@ -197,11 +197,11 @@ class Lanes:
             room=lane is None or len(lane.waiting[entry.bulk]) < LANE_MAILS,
             seconds_a_mail=lane.seconds_a_mail if lane else 0.0,
         )
-        entry.admitted = turn is None
-        if turn is None:
+        entry.admitted = delay is None
+        if delay is None:
             return None
-        due_at = rfc3339(now + timedelta(seconds=turn.seconds)) if turn.given else ""
-        return Waiting(turn.seconds, "its mailbox has sent enough for now", entry.history.empty_looks, due_at)
+        due_at = rfc3339(now + timedelta(seconds=delay))
+        return Waiting(delay, "its mailbox has sent enough for now", entry.history.empty_looks, due_at)
 
     def submit(self, entry: Entry) -> None:
         """Into the lane of the place it is in."""

@@ -18,7 +18,7 @@ from worker import metrics
 from worker.clock import Clock, rfc3339
 from worker.events.broker import Broker, Delivery
 from worker.events.decode import Invalid, SendRequest, decode
-from worker.fleet.pace import Pace, Pacing, Turn
+from worker.fleet.pace import Pace, Pacing
 from worker.fleet.pauses import Pauses
 from worker.fleet.peers import Peers
 from worker.fleet.quota import Allowed, Quota
@@ -160,11 +160,11 @@ class Outbound:
             perhaps_sent = entry.doubt or entry.unlooked  # and nowhere to look for it
             await self._settle(entry, Unresolved(way) if perhaps_sent else Rejected(way))
             return
-        if (turn := self._behind(delivery, request, history, way, now)) is not None:
-            due_at = history.due_at or rfc3339(now + timedelta(seconds=turn.seconds))
-            later, since = replace(history, due_at=due_at), self._clock.monotonic()
-            ended = await self._settlement.wait(delivery, request.event_id, turn.seconds, later)
-            self._ended(ended, way.route.profile.name, since)
+        if (delay := self._behind(delivery, request, history, way, now)) is not None:
+            due_at = history.due_at or rfc3339(now + timedelta(seconds=delay))
+            later = replace(history, due_at=due_at)
+            since, event_id = self._clock.monotonic(), request.event_id
+            self._ended(await self._settlement.wait(delivery, event_id, delay, later), way.route.profile.name, since)
             return
         entry = self._entry(delivery, request, history, way, now)
         if held := self._lanes.hold(entry):
@@ -174,8 +174,10 @@ class Outbound:
 
     def _behind(
         self, delivery: Delivery, request: SendRequest, history: History, way: Way, now: datetime
-    ) -> Turn | None:
-        """The short way of a mail that waits in a long line anyway: when its turn is; None where more is to be done."""
+    ) -> float | None:
+        """The short way of a mail that waits in a long line anyway: in how many seconds its turn is. None where there
+        is more to it.
+        """
         perhaps_sent = delivery.redelivered or history.unlooked or history.doubt
         if perhaps_sent or request.expires_at or way.closes_at or self._verdict(request, history, now):
             return None
