@@ -86,6 +86,7 @@ class OutboundFlow:
         self._pace, self._quota, self._pauses = accord.pace, accord.quota, accord.pauses
         self._files = linked_files(settings)
         self._outbound: Outbound | None = None
+        metrics.outbound_in_progress.set_function(lambda: self._outbound.in_progress if self._outbound else 0)
         metrics.mailboxes.labels("active").set_function(
             lambda: self._outbound.active_mailboxes if self._outbound else 0
         )

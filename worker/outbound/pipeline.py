@@ -106,7 +106,6 @@ class Outbound:
     async def take(self, delivery: Delivery) -> None:
         """One message of the queue. Returns when it is settled or handed to its lane."""
         self._in_progress += 1
-        metrics.outbound_in_progress.inc()
         try:
             await self._take(delivery)
         except Exception:  # noqa: BLE001 - a bug must cost its own message, not the worker
@@ -130,7 +129,6 @@ class Outbound:
     def close(self) -> None:
         """Forget what was not settled: with the session it has become the broker's again."""
         self._lanes.close()
-        metrics.outbound_in_progress.dec(self._in_progress)
         self._in_progress = 0
 
     async def _take(self, delivery: Delivery) -> None:
@@ -270,7 +268,6 @@ class Outbound:
     def _ended(self, outcome: str, profile: str, since: float) -> None:
         metrics.outbound_total.labels(outcome, profile).inc()
         metrics.outbound_seconds.observe(self._clock.monotonic() - since)
-        metrics.outbound_in_progress.dec()
         self._in_progress -= 1
 
 

@@ -18,11 +18,8 @@ from worker.events.broker import Burial, Delivery, Headers, HeaderValue, Marks, 
 from worker.mail.trace import NOWHERE, TraceContext
 from worker.rabbitmq.connection import LOST, Session, closing_told, told
 from worker.rabbitmq.consumer import Taken
-from worker.rabbitmq.frames import Frames
+from worker.rabbitmq.frames import CONFIRM_SECONDS, Frames
 from worker.rabbitmq.topology import DEAD, MAIL, tier_name
-
-PUBLISH_SECONDS: Final = 30.0
-"""How long the broker may take to confirm one message."""
 
 CLOUDEVENTS_JSON: Final = "application/cloudevents+json"
 _PERSISTENT: Final = 2
@@ -76,8 +73,7 @@ class Publisher:
         done = self._under_way[message_id] = asyncio.Event()
         try:
             with closing_told():
-                async with asyncio.timeout(PUBLISH_SECONDS):
-                    await self._frames.publish(exchange, routing_key, body, properties)
+                await self._frames.publish(exchange, routing_key, body, properties)
         except (PublishError, DeliveryError, *LOST) as error:
             cause = _cause(error, exchange or routing_key)
             if isinstance(error, PublishError):
@@ -181,6 +177,6 @@ def _cause(error: Exception, target: str) -> str:
         case DeliveryError():
             return f"the broker has refused a message for {target}: a queue is full"
         case TimeoutError():
-            return f"the broker did not confirm a message for {target} within {PUBLISH_SECONDS:.0f} s"
+            return f"the broker did not confirm a message for {target} within {CONFIRM_SECONDS:.0f} s"
         case _:
             return told(error)

@@ -8,9 +8,9 @@ the broker takes no messages (it is short of memory or disk) none is begun: what
 import asyncio
 import contextlib
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp.commands import Basic
@@ -27,7 +27,7 @@ MOST_BYTES: Final = 64 * 2**20
 SMALLER_SECONDS: Final = 60.0
 """How long the prefetch stays smaller."""
 
-Take = Callable[[Delivery], Awaitable[None]]
+Take = Callable[[Delivery], Coroutine[Any, Any, None]]
 
 
 class Taken:
@@ -194,8 +194,4 @@ def _end_when_cancelled(session: Session, channel: AbstractChannel, queue: str) 
 
 def _call(session: Session, calls: asyncio.TaskGroup, take: Take, delivery: Taken) -> None:
     if not session.stopping.is_set():  # what still comes then goes back with the channel
-        calls.create_task(_awaited(take(delivery)))
-
-
-async def _awaited(call: Awaitable[None]) -> None:
-    await call
+        calls.create_task(take(delivery))

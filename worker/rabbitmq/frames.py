@@ -7,6 +7,7 @@ written (RabbitMQ, "Consumer Acknowledgements and Publisher Confirms").
 """
 
 import asyncio
+from typing import Any, Final
 
 import aiormq
 from aiormq.abc import ChannelFrame
@@ -16,16 +17,28 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
+CONFIRM_SECONDS: Final = 30.0
+
 
 class Frames:
-    """Of one channel, over which nobody else publishes. Everything here raises one of `LOST` once it is closed."""
+    """Of one channel, over which nobody else publishes. Everything here raises one of `LOST` once it is closed.
+    `confirm_seconds`: how long the broker may take to confirm a message.
 
-    def __init__(self, channel: aiormq.abc.AbstractChannel) -> None:
+    Confirmations are futures of our own: those of aiormq cost four callbacks each, and a timeout of asyncio for each
+    publish as much again.
+    """
+
+    def __init__(self, channel: aiormq.abc.AbstractChannel, confirm_seconds: float = CONFIRM_SECONDS) -> None:
         assert isinstance(channel, aiormq.Channel)
         self._channel = channel
+        self._confirm_seconds = confirm_seconds
         self._waiting: list[bytes] = []
         self._written: asyncio.Future[None] | None = None
         self._writing = False
+        self._loop = asyncio.get_running_loop()
+        self._unconfirmed: dict[asyncio.Future[Any], float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        channel.closing.add_done_callback(self._closed)
 
     async def ack(self, delivery_tag: int) -> None:
         """Returns when it is written. Nothing answers it."""
@@ -39,7 +52,8 @@ class Frames:
         """Returns when the broker has confirmed it. `properties` hold a message id that no other publish under way has:
         what is returned is known by it.
 
-        Raises PublishError for what leads to no queue, and DeliveryError for what the broker has refused.
+        Raises PublishError for what leads to no queue, DeliveryError for what the broker has refused, and TimeoutError
+        where it does not answer in time.
         """
         channel, message_id, size = self._channel, properties.message_id, self._channel.max_content_size
         assert message_id
@@ -50,12 +64,39 @@ class Frames:
         ]
         self._add(*frames)
         channel.delivery_tag += 1
-        confirmation = channel.confirmations[channel.delivery_tag] = channel.create_future()
+        confirmation = channel.confirmations[channel.delivery_tag] = self._loop.create_future()
         channel.message_id_delivery_tag[message_id] = channel.delivery_tag
+        given_up_at = self._unconfirmed[confirmation] = self._loop.time() + self._confirm_seconds
+        if self._timer is None:
+            self._timer = self._loop.call_at(given_up_at, self._give_up)
         try:
             await confirmation
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._loop.time() < given_up_at or (task and task.cancelling()):
+                raise
+            raise TimeoutError from None
         finally:
-            del channel.message_id_delivery_tag[message_id]
+            del self._unconfirmed[confirmation], channel.message_id_delivery_tag[message_id]
+
+    def _give_up(self) -> None:
+        """On what was not confirmed in time: the first ones, for they are in the order in which they were written."""
+        for confirmation, at in self._unconfirmed.items():
+            if at > self._loop.time():
+                self._timer = self._loop.call_at(at, self._give_up)
+                return
+            confirmation.cancel()
+        self._timer = None
+
+    def _closed(self, closing: asyncio.Future[Any]) -> None:
+        error = None if closing.cancelled() else closing.exception()
+        if self._timer is not None:
+            self._timer.cancel()
+        for confirmation in self._unconfirmed:
+            if isinstance(error, Exception) and not confirmation.done():
+                confirmation.set_exception(error)
+            else:
+                confirmation.cancel()
 
     def _add(self, *frames: bytes) -> asyncio.Future[None]:
         """The future is done when they are written."""

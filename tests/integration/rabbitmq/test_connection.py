@@ -19,6 +19,7 @@ from worker.rabbitmq.address import BrokerAddress, Unavailable
 from worker.rabbitmq.broker import Publisher, RabbitBroker
 from worker.rabbitmq.connection import BrokerConnection, Session, connect
 from worker.rabbitmq.consumer import consume
+from worker.rabbitmq.frames import Frames
 
 
 class ImpatientClock(SystemClock):
@@ -142,12 +143,35 @@ async def test_a_publish_on_a_wire_that_is_cut_is_unconfirmed(amqp_url: str) -> 
         publishing = [asyncio.create_task(broker.publish("email.accepted", b"{}", str(n))) for n in range(50)]
         await asyncio.sleep(0)
         wire.cut()
-        answers = await asyncio.gather(*publishing, return_exceptions=True)
+        async with asyncio.timeout(SECONDS):
+            answers = await asyncio.gather(*publishing, return_exceptions=True)
         assert {type(answer) for answer in answers} == {Unconfirmed}
         async with asyncio.timeout(SECONDS):
             await session.lost
         with pytest.raises(Unconfirmed):
             await broker.publish("email.accepted", b"{}", "later")
+
+
+async def test_a_publish_that_is_not_confirmed_in_time_is_unconfirmed(amqp_url: str) -> None:
+    async with (
+        wired(amqp_url) as (wire, url),
+        connect(BrokerAddress.parse(url), name="test") as session,
+    ):
+        channel = await (await session.channel()).get_underlay_channel()
+        broker = RabbitBroker(Publisher(session, Frames(channel, confirm_seconds=0.2)))
+        await broker.publish("email.accepted", b"{}", "before")
+        wire.freeze()
+        for turn in range(2):
+            with pytest.raises(Unconfirmed, match="did not confirm"):
+                await asyncio.gather(*(broker.publish("email.accepted", b"{}", f"{turn} {n}") for n in range(5)))
+        given_up = asyncio.create_task(broker.publish("email.accepted", b"{}", "given up"))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        wire.thaw()
+        await broker.publish("email.accepted", b"{}", "after")
+        assert not session.lost.done()
 
 
 async def test_a_wire_that_carries_nothing_any_more_is_noticed(amqp_url: str) -> None:
