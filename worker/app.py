@@ -111,7 +111,7 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
             await session.stopping.wait()
             following.cancel()
 
-    _collect_seldom()
+    gc.freeze()  # what is there stays: see worker.cli.COLLECT
     async with serve_http(settings.http, metrics.REGISTRY, ready) as url, contextlib.AsyncExitStack() as closing:
         closing.push_async_callback(transport.close)
         closing.push_async_callback(stop_tracing)
@@ -124,14 +124,6 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
             shutdown_seconds=settings.shutdown_seconds,
         )
     _log.info("stopped")
-
-
-def _collect_seldom() -> None:
-    """What is there when the work begins stays: looking through it again and again, in pauses of 80 ms, took 7 % of the
-    CPU of parking mail, and takes 1 % like this (callbacks of `gc`, 20,000 mails).
-    """
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 50)
 
 
 class Profiles:
