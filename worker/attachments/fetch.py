@@ -6,7 +6,6 @@ when it is closed, and when the process dies.
 
 import asyncio
 import hashlib
-import ssl
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -20,6 +19,7 @@ from worker.attachments.store import Absent, Store
 from worker.mail.message import Link, Spooled
 from worker.mail.outcome import Deferred, Reason, Rejected, Scope
 from worker.mail.store import Unstored
+from worker.tls import client_context
 
 
 class Fetcher:
@@ -31,7 +31,7 @@ class Fetcher:
         self, store: Store, hosts: Iterable[str], networks: Sequence[Network], *, max_bytes: int, mail_bytes: int
     ) -> None:
         self._store = store
-        self._source = Source(frozenset(map(_host_and_port, hosts)), networks, ssl.create_default_context())
+        self._source = Source(frozenset(map(_host_and_port, hosts)), networks, client_context())
         self._max_bytes = max_bytes
         self._mail_bytes = mail_bytes
 

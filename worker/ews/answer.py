@@ -152,7 +152,7 @@ def _back_off(element: etree._Element) -> float | None:
         if value.get("Name") == "BackOffMilliseconds":
             try:
                 return max(0.0, int(value.text or "") / 1000)
-            except ValueError:
+            except (ValueError, OverflowError):
                 return None
     return None
 

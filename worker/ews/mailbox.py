@@ -24,7 +24,16 @@ BATCH: Final = 10
 
 _MOST_NAMELESS: Final = 1000
 _MOST_NAMED: Final = 100
-_PROPERTY_REFUSED: Final = "ErrorInvalidPropertySet"
+_PROPERTY_REFUSED: Final = frozenset(
+    {
+        "ErrorInvalidPropertyForOperation",
+        "ErrorInvalidPropertyRequest",
+        "ErrorInvalidPropertySet",
+        "ErrorSchemaValidation",
+        "ErrorUnsupportedPropertyDefinition",
+    }
+)
+"""What servers say to a property that they let nobody set."""
 
 T = TypeVar("T", Message, Draft)
 log = structlog.get_logger()
@@ -124,7 +133,7 @@ class EwsMailbox:
             if stamp in self._nameless:
                 self._exchange.takes_message_id = False
             return Drafted()
-        if answer.code == _PROPERTY_REFUSED and named:
+        if answer.code in _PROPERTY_REFUSED and named:
             if len(self._nameless) >= _MOST_NAMELESS:
                 self._nameless.clear()
             self._nameless.add(stamp)
@@ -138,7 +147,7 @@ class EwsMailbox:
             return answers
         pages: list[Page] = []
         for answer in answers:
-            page = find_item.page(answer) if answer.succeeded else None
+            page = find_item.page(answer, offset) if answer.succeeded else None
             if page is None:
                 return answer.trouble
             pages.append(page)
@@ -151,7 +160,9 @@ class EwsMailbox:
             return [of_send(answers)] * len(drafts)
         kept = self._exchange.keeps_message_id
         return [
-            Delivered(draft.message_id if kept else "") if answer.succeeded else of_send(answer.trouble)
+            Delivered(draft.message_id if kept else "", drafted_as=draft.message_id if kept is None else "")
+            if answer.succeeded
+            else of_send(answer.trouble)
             for draft, answer in zip(drafts, answers, strict=True)
         ]
 

@@ -17,8 +17,9 @@ from worker.clock import Clock
 from worker.ews import remedies
 from worker.ews.endpoint import Endpoint
 from worker.ews.exchange import NOT_REACHED
-from worker.ews.transport import certificate_kind, proxy_for, tls_context
+from worker.ews.transport import certificate_kind, proxy_for
 from worker.mail.checks import Finding, Verdict, passed, skipped
+from worker.tls import client_context
 
 _SECONDS: Final = 15.0
 _MOST_HEAD_BYTES: Final = 64 * 2**10
@@ -74,7 +75,7 @@ class Reach:
         host, _ = _host_and_port(self._target)
         assert self._writer is not None
         try:
-            context = tls_context(self._endpoint.ca_file)
+            context = client_context(self._endpoint.ca_file)
         except OSError as error:
             return self._failed("ca-file", f"the CA file cannot be used: {error}", remedies.CA_FILE)
         try:

@@ -19,8 +19,9 @@ from requests.adapters import HTTPAdapter
 from worker.ews.credential import Credential, credential
 from worker.ews.endpoint import OAuthSignIn
 from worker.ews.token_answer import Granted, Refusal, first_line, missing, read, unavailable, unknown, untrusted
-from worker.ews.transport import proxy_for, tls_context
+from worker.ews.transport import proxy_for
 from worker.settings import ConfigurationError
+from worker.tls import client_context
 
 ASK_SECONDS: Final = 10.0
 """How long the sign-in service may keep silent; there are two or three requests for each token."""
@@ -28,6 +29,10 @@ ASK_SECONDS: Final = 10.0
 _MOST_BYTES: Final = 2**20
 _MICROSOFT: Final = (".microsoftonline.com", ".microsoftonline.us", ".partner.microsoftonline.cn", ".microsoft.com")
 _TOO_MANY: Final = 429
+
+_DISCOVERY: Final = "/v2.0/.well-known/openid-configuration"
+_NOT_THERE: Final = frozenset({404, 405, 501})
+"""What a service answers that does not tell of itself (OpenID Connect Discovery 1.0); msal goes nowhere without."""
 
 
 def ask(account: OAuthSignIn, ca_file: str | None, now: datetime) -> Granted | Refusal:
@@ -94,7 +99,7 @@ class _Http:
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.proxies = {"https": proxy} if proxy else {}
-        self._session.mount("https://", _Adapter(tls_context(ca_file)))
+        self._session.mount("https://", _Adapter(client_context(ca_file)))
 
     def get(self, url: str, **options: Any) -> _Answer:  # noqa: ANN401 - as msal calls it
         return self._asked("GET", url, **options)
@@ -113,6 +118,8 @@ class _Http:
         with self._session.request(method, url, **options) as response:
             text = _bounded(response)
         status = response.status_code
+        if method == "GET" and parts.path.endswith(_DISCOVERY) and status in _NOT_THERE and _parsed(text) is None:
+            return _Answer(200, json.dumps(_usual(url)), response.headers)
         if status >= 500 or status == _TOO_MANY:  # noqa: PLR2004 - HTTP's server errors
             raise requests.exceptions.HTTPError(f"HTTP {status}")
         answer = _parsed(text)
@@ -163,6 +170,16 @@ def _parsed(text: str) -> Mapping[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None
+
+
+def _usual(discovery: str) -> Mapping[str, str]:
+    """Where a service has its endpoints that is made like Microsoft's."""
+    tenant = urlsplit(discovery)._replace(scheme="https").geturl().removesuffix(_DISCOVERY)
+    return {
+        "issuer": f"{tenant}/v2.0",
+        "authorization_endpoint": f"{tenant}/oauth2/v2.0/authorize",
+        "token_endpoint": f"{tenant}/oauth2/v2.0/token",
+    }
 
 
 def _is_microsofts(host: str) -> bool:

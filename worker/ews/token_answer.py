@@ -9,6 +9,9 @@ from worker.ews import remedies
 from worker.ews.codes import Disposition, Verdict, judged
 from worker.mail.outcome import Scope
 
+_USUAL_SECONDS: Final = 3600
+"""Of a token that does not say how long it is valid: it need not (RFC 6749, 5.1)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Granted:
@@ -28,7 +31,7 @@ class Refusal:
 
 def read(answer: Mapping[str, Any], where: str) -> Granted | Refusal:
     """What comes of a whole answer of the token endpoint at `where`."""
-    token, seconds = answer.get("access_token"), str(answer.get("expires_in"))
+    token, seconds = answer.get("access_token"), str(answer.get("expires_in", _USUAL_SECONDS))
     if isinstance(token, str) and seconds.isdecimal():
         return Granted(token, float(seconds))
     numbers = [each for each in answer.get("error_codes") or () if isinstance(each, int)]

@@ -25,6 +25,7 @@ from worker.clock import Clock
 from worker.ews.upload import Upload
 from worker.mail.incoming import Sink
 from worker.profiles.model import is_loopback
+from worker.tls import client_context
 
 USER_AGENT: Final = f"crm-mail-router/{__version__}"
 
@@ -71,8 +72,9 @@ class Answer:
         return frozenset(name.casefold() for each in bare for name in _SCHEME.findall(each))
 
     def offered(self, scheme: str) -> str:
-        """What comes with one way to sign in, "" for nothing."""
-        found = (each.partition(" ") for each in self.challenges)
+        """What comes with one way to sign in, "" for nothing. Several may stand in one line."""
+        parts = (part.strip() for each in self.challenges for part in _QUOTED.sub("", each).split(","))
+        found = (part.partition(" ") for part in parts)
         return next((rest.strip() for name, _, rest in found if name.casefold() == scheme.casefold()), "")
 
 
@@ -147,7 +149,7 @@ class Wire:
         self._proxy = proxy_for(url)
         self._timeout_seconds = timeout_seconds
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=min(_CONNECT_SECONDS, timeout_seconds))
-        tls = tls_context(ca_file) if url.startswith("https:") else True
+        tls = client_context(ca_file) if url[:6].casefold() == "https:" else True
         idle_seconds = _SIGNED_IN_IDLE_SECONDS if connections == 1 else _IDLE_SECONDS
         connector = _Connector(limit=connections, ssl=tls, resolver=resolver, keepalive_timeout=idle_seconds)
         connector.connection = self.connection
@@ -362,12 +364,6 @@ class _Connector(aiohttp.TCPConnector):
         given = await super().connect(req, traces, timeout)
         self.connection.channel = given.transport
         return given
-
-
-def tls_context(ca_file: str | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_file)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def proxy_for(url: str) -> str | None:

@@ -165,7 +165,7 @@ class Trial:
         for pause in (0.0, *_PAUSES):
             await self._clock.sleep(pause)
             found = await self._find(Folder.SENT_ITEMS)
-            page = None if isinstance(found, Trouble) else find_item.page(found)
+            page = None if isinstance(found, Trouble) else find_item.page(found, 0)
             for row in page.rows if page else ():
                 if row.stamp == stamp:
                     return passed(f"left as {row.message_id}" if row.message_id else "left")

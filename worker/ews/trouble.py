@@ -9,6 +9,9 @@ from worker.mail.outcome import Deferred, Reason, Rejected, Scope, Unknown
 
 _LONGEST_TEXT: Final = 300
 
+_LONGEST_WAIT_SECONDS: Final = 3600.0
+"""Whatever a server names beyond that is a mistake of its: Exchange's own policies reckon in minutes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
@@ -53,7 +56,8 @@ class Trail:
             verdict = verdict.with_scope(Scope.PROFILE)
         said = " ".join(text.split())[:_LONGEST_TEXT]
         message = f"{self.server}: {said}" + (f" [{self.diagnostics}]" if self.diagnostics else "")
-        return Trouble(code, verdict, message, self.request_id, retry_after_seconds, self.parties)
+        wait = None if retry_after_seconds is None else min(retry_after_seconds, _LONGEST_WAIT_SECONDS)
+        return Trouble(code, verdict, message, self.request_id, wait, self.parties)
 
 
 class Unfit(Exception):  # noqa: N818 - it says what the answer is

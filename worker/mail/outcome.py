@@ -3,7 +3,7 @@
 Only "final" and "everything else" can be relied on; a failure says besides how much of the world it speaks about.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -40,9 +40,12 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """Exchange has taken the mail, under this Message-ID."""
+    """Exchange has taken the mail, under this Message-ID; "" where that is not known yet. `drafted_as` is then the one
+    it was drafted with, which most servers keep.
+    """
 
     message_id: str
+    drafted_as: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ async def _look(entries: list[Entry], mailbox: OutgoingMailbox, clock: Clock) ->
         told([look if isinstance(look, Deferred) else look.of(entry.stamp) for entry in entries])
     if isinstance(look, Deferred):
         for entry in entries:
-            entry.step = Done(Delivered("") if entry.sent else look)
+            entry.step = Done(Delivered(entry.drafted_as) if entry.sent else look)
         return
     left_over: list[Draft] = list(look.strays)
     for entry in entries:

@@ -121,6 +121,8 @@ class Entry:
     """A worker that had it in hand before may have died over it, and no look has shown yet what became of that."""
     sent: bool = False
     """A SendItem was answered with success: whatever a look shows or fails to show, the mail has left."""
+    drafted_as: str = ""
+    """The Message-ID to tell where no look shows the sent copy, "" for none."""
     unanswered: int = 0
     spool: BinaryIO | None = None
     """The file that those fetched by URL lie in, as long as they are needed."""

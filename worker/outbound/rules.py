@@ -102,7 +102,7 @@ def after_look(entry: Entry, sight: Sight, began_at: datetime, now: datetime) ->
     if sight.left_as is not None:
         return Done(Delivered(sight.left_as))
     if entry.sent:
-        return Done(Delivered(""))
+        return Done(Delivered(entry.drafted_as))
     if entry.leaving:
         return _leave(entry, sight)
     if (closed := _closed(entry, now)) is not None:
@@ -117,7 +117,7 @@ def after_look(entry: Entry, sight: Sight, began_at: datetime, now: datetime) ->
 def after_send(entry: Entry, outcome: SendOutcome) -> Step:
     match outcome:
         case Delivered(message_id):
-            entry.sent = True
+            entry.sent, entry.drafted_as = True, outcome.drafted_as
             return Done(outcome) if message_id else LookFor()
         case Rejected(reason):
             entry.verdict = reason

@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from worker.settings import ConfigurationError, Settings
+from worker.tls import client_context
 
 HEARTBEAT_SECONDS: Final = 10
 """The broker takes a silent worker for dead after two to three of these, and gives its messages to others. A worker may
@@ -94,7 +95,7 @@ class BrokerAddress:
         """
         if self._url.scheme != "amqps":
             return None
-        context = ssl.create_default_context()
+        context = client_context()
         reading = "cafile"
         try:
             if cafile := self._parameters.get("cafile"):

@@ -1,5 +1,6 @@
 """Every shape an answer can have, and what is read from it."""
 
+import re
 from dataclasses import dataclass, field
 
 import pytest
@@ -61,6 +62,8 @@ WHOLE = {
     "busy 2: fault": Case(500, fault(BUSY, xml=back_off(297749)), Deferred, Deferred, BUSY, Scope.MAILBOX, 297.749),
     "busy 2: no time": Case(500, fault(BUSY), Deferred, Deferred, BUSY, Scope.MAILBOX),
     "busy 2: no number": Case(500, fault(BUSY, xml=back_off("soon")), Deferred, Deferred, BUSY, Scope.MAILBOX),
+    "busy 2: far too long": Case(500, fault(BUSY, xml=back_off(10**400)), Deferred, Deferred, BUSY, Scope.MAILBOX),
+    "busy 2: too long": Case(500, fault(BUSY, xml=back_off(10**15)), Deferred, Deferred, BUSY, Scope.MAILBOX, 3600.0),
     "busy 2: in 200": Case(200, fault(BUSY, xml=back_off(5000)), Deferred, Deferred, BUSY, Scope.MAILBOX, 5),
     "fault 500": Case(500, fault("ErrorInternalServerError"), Unknown, Unknown, "ErrorInternalServerError"),
     "fault 200": Case(200, fault("ErrorInternalServerError"), Unknown, Unknown, "ErrorInternalServerError"),
@@ -216,10 +219,10 @@ def test_a_long_text_is_cut() -> None:
     assert len(trouble.message) < 600
 
 
-def find_page(part: str) -> Page | None:
+def find_page(part: str, offset: int = 0) -> Page | None:
     messages = read(Answer(200, {}, response("FindItem", part)), "FindItem", TRAIL, 0)
     assert not isinstance(messages, Trouble)
-    return find_item.page(messages[0])
+    return find_item.page(messages[0], offset)
 
 
 def test_a_page_is_read_whatever_kinds_of_items_it_holds() -> None:
@@ -261,13 +264,23 @@ def test_times_without_a_zone_are_utc_and_nonsense_is_no_time() -> None:
     "part",
     [
         success("FindItem"),
-        success("FindItem", '<m:RootFolder TotalItemsInView="0"/>'),
+        success("FindItem", "<m:RootFolder/>"),
+        page(row(1)).replace('IncludesLastItemInRange="true"', "").replace("TotalItemsInView", "Total"),
         success("FindItem", '<m:RootFolder TotalItemsInView="3" IncludesLastItemInRange="false"/>'),
         page(row(1)).replace('Id="id-1"', ""),
     ],
 )
 def test_a_page_that_does_not_say_all_is_none(part: str) -> None:
     assert find_page(part) is None
+
+
+def test_a_server_need_not_say_that_nothing_follows() -> None:
+    part = page(row(1), row(2)).replace('IncludesLastItemInRange="true"', "")
+
+    for total, offset, last in ((2, 0, True), (7, 0, False), (7, 5, True), (0, 0, True)):
+        found = find_page(re.sub(r'TotalItemsInView="\d+"', f'TotalItemsInView="{total}"', part), offset)
+        assert found is not None
+        assert found.last is last
 
 
 def test_a_server_need_not_say_how_many_rows_a_folder_has() -> None:

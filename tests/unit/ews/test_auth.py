@@ -221,3 +221,11 @@ def test_negotiate_is_greeted_where_ntlm_is_not_offered(secret: Path) -> None:
 )
 def test_what_is_offered_is_read(challenges: tuple[str, ...], schemes: set[str]) -> None:
     assert Answer(401, {}, b"", challenges=challenges).schemes == schemes
+
+
+@pytest.mark.parametrize("line", [f"NTLM {CHALLENGE}", f'Basic realm="a, b", NTLM {CHALLENGE}, Negotiate'])
+def test_what_comes_with_one_way_is_read_wherever_it_stands(line: str) -> None:
+    answer = Answer(401, {}, b"", challenges=(line,))
+
+    assert answer.offered("ntlm") == CHALLENGE
+    assert answer.offered("negotiate") == ""

@@ -169,12 +169,20 @@ def test_only_what_appeared_is_told_of_whatever_kind_it_is() -> None:
     [
         page(CREATE.format("Message", "", "")),
         page("<t:Create><t:Message/></t:Create>"),
-        page("", "<m:SyncState>next</m:SyncState>"),
         page("", "<m:SyncState/><m:IncludesLastItemInRange>true</m:IncludesLastItemInRange>"),
     ],
 )
 def test_a_page_that_may_hide_an_arrival_is_none(found: Changes | None) -> None:
     assert found is None
+
+
+def test_a_server_need_not_say_that_nothing_follows() -> None:
+    state = "<m:SyncState>next</m:SyncState>"
+    nothing, something = page("", state), page(CREATE.format("Message", "a", ""), state)
+
+    assert nothing is not None
+    assert something is not None
+    assert (nothing.last, something.last) == (True, False)
 
 
 def test_the_newest_of_a_page() -> None:
@@ -188,7 +196,10 @@ def test_the_newest_of_a_page() -> None:
         [Arrival("a", datetime(2026, 11, 23, 12, tzinfo=UTC)), Arrival("b", None)],
         False,
     )
-    assert newest.page(message("FindItem", f"<m:RootFolder>{rows}</m:RootFolder>")) is None
+    for shown, last in ((rows, False), ("<t:Items/>", True)):
+        found = newest.page(message("FindItem", f"<m:RootFolder>{shown}</m:RootFolder>"))
+        assert found is not None
+        assert found[1] is last
     assert newest.page(message("FindItem", "")) is None
 
 

@@ -61,6 +61,7 @@ async def serving(name: str = "127.0.0.1", *, tls: bool = True) -> AsyncIterator
     application.router.add_get("/{tenant}/v2.0/.well-known/openid-configuration", service.discovered)
     application.router.add_get("/common/discovery/instance", service.discovered_instance)
     application.router.add_post("/{tenant}/token", service.given)
+    application.router.add_post("/{tenant}/oauth2/v2.0/token", service.given)
     application.router.add_post("/elsewhere", service.given)
     runner = web.AppRunner(application)
     await runner.setup()
@@ -115,6 +116,27 @@ async def test_a_secret_gets_a_token(ca_file: str) -> None:
         "the secret",
         "https://mail/.default",
     )
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+async def test_a_service_need_not_tell_of_itself(ca_file: str, status: int) -> None:
+    async with serving() as service:
+        service.discovery = (status, "nothing here")
+        assert await ask(service.url, ca_file) == Granted("the token", 3599)
+
+    assert len(service.forms) == 1
+
+
+async def test_where_there_is_no_sign_in_service_at_all(ca_file: str) -> None:
+    async with serving() as service:
+        service.discovery = service.token = (404, "nothing here")
+        assert await refused(service.url, ca_file) == "token-unavailable"
+
+
+async def test_a_token_need_not_say_how_long_it_is_valid(ca_file: str) -> None:
+    async with serving() as service:
+        service.token = (200, json.dumps({"access_token": "the token", "token_type": "Bearer"}))
+        assert await ask(service.url, ca_file) == Granted("the token", 3600)
 
 
 async def test_a_certificate_signs_and_shows_itself(ca_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +258,6 @@ PAGE = "<html>please sign in to this network</html>"
         ((400, TENANT), "token-wrong-tenant"),
         ((404, "{}"), "token-wrong-tenant"),
         ((200, "{}"), "token-wrong-tenant"),
-        ((404, PAGE), "token-unavailable"),
         ((200, PAGE), "token-unavailable"),
         ((200, "[]"), "token-unavailable"),
         ((200, "x" * 2_000_000), "token-unavailable"),

@@ -84,8 +84,8 @@ def test_sent_is_accepted() -> None:
 
 def test_sent_without_a_message_id_is_looked_for_and_accepted_in_any_case() -> None:
     subject = entry(doubt=True)
-    assert rules.after_send(subject, Delivered("")) == LookFor()
-    assert rules.after_look(subject, NOTHING, NOW, NOW) == Done(Delivered(""))
+    assert rules.after_send(subject, Delivered("", drafted_as="<c@d>")) == LookFor()
+    assert rules.after_look(subject, NOTHING, NOW, NOW) == Done(Delivered("<c@d>"))
     assert rules.after_look(subject, LEFT, NOW, NOW) == Done(Delivered("<a@b>"))
 
 

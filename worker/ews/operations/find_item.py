@@ -103,12 +103,19 @@ def request(mailbox: str, folders: Sequence[Folder], *, offset: int, size: int, 
     return templates.request.fill(values)
 
 
-def page(message: ResponseMessage) -> Page | None:
-    """The page in a successful response message; None where it does not say all that a page must."""
+def page(message: ResponseMessage, offset: int) -> Page | None:
+    """The page in a successful response message; None where it does not say all that a page must.
+
+    `IncludesLastItemInRange` is optional in the schema (types.xsd, FindItemParentType). Without it, nothing follows
+    where the page shows as many rows as the folder has.
+    """
     root = message.element.find(_ROOT)
     if root is None:
         return None
     last, total, items = root.get("IncludesLastItemInRange"), root.get("TotalItemsInView", ""), root.find(_ITEMS)
+    if last is None and total.isdecimal():
+        shown = offset + (0 if items is None else len(items))
+        last = str(shown >= int(total)).lower()
     if last is None or (items is None and last not in _TRUE):
         return None
     rows: list[Row] = []

@@ -38,14 +38,15 @@ def request(mailbox: str, *, offset: int, size: int, impersonate: bool) -> Fille
 
 
 def page(message: ResponseMessage) -> tuple[list[Arrival], bool] | None:
-    """What the page shows, and whether nothing follows; None where it does not say."""
+    """What the page shows, and whether nothing follows: where it does not say, a page without a row is the last one.
+    None where there is none.
+    """
     root = message.element.find(f"{{{MESSAGES}}}RootFolder")
-    last = None if root is None else root.get("IncludesLastItemInRange")
-    if root is None or last is None:
+    if root is None:
         return None
     arrivals = []
     for item in root.iterfind(f"{_T}Items/*"):
         identity = item.find(_T + "ItemId")
         if identity is not None and identity.get("Id"):
             arrivals.append(Arrival(identity.get("Id") or "", received_second(item.findtext(_T + "DateTimeReceived"))))
-    return arrivals, last in ("true", "1")
+    return arrivals, root.get("IncludesLastItemInRange", str(not arrivals).lower()) in ("true", "1")

@@ -42,11 +42,12 @@ def request(mailbox: str, state: str, most: int, *, impersonate: bool) -> Filled
 
 def changes(message: ResponseMessage) -> Changes | None:
     """The page in a successful response message. None where it does not say all that a page must: an arrival without
-    an id would be lost.
+    an id would be lost. Where it does not say whether anything follows, a page without changes is the last one.
     """
     state = message.element.findtext(_M + "SyncState")
-    last = message.element.findtext(_M + "IncludesLastItemInRange")
-    if not state or last is None:
+    changed = message.element.find(f"{_M}Changes/*") is not None
+    last = message.element.findtext(_M + "IncludesLastItemInRange", str(not changed).lower())
+    if not state:
         return None
     arrivals = []
     for change in message.element.iterfind(f"{_M}Changes/{_T}Create"):
