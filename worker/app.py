@@ -10,6 +10,7 @@ import re
 import socket
 from collections.abc import Mapping
 from datetime import timedelta
+from uuid import uuid4
 
 import structlog
 
@@ -54,7 +55,7 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
     in_force = InForce()
     profiles = Profiles(settings, in_force, clock)
     sends, reads = "outbound" in roles, "inbound" in roles
-    together = accord(settings, in_force, clock, worker_name(), sends=sends)
+    together = accord(settings, in_force, clock, _name_among_workers(), sends=sends)
     elsewhere = resolver(settings)
     transport = EwsTransport(
         lambda mailbox: endpoint(in_force.book, mailbox, settings),
@@ -112,7 +113,8 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
             following.cancel()
 
     gc.freeze()  # what is there stays: see worker.cli.COLLECT
-    async with serve_http(settings.http, metrics.REGISTRY, ready) as url, contextlib.AsyncExitStack() as closing:
+    serving = serve_http(settings.http, metrics.REGISTRY, ready, chosen="http" in settings.model_fields_set)
+    async with serving as url, contextlib.AsyncExitStack() as closing:
         closing.push_async_callback(transport.close)
         closing.push_async_callback(stop_tracing)
         if url:
@@ -163,6 +165,11 @@ def note_name(vhost: str) -> str:
 def worker_name() -> str:
     """What this process is called, in the broker's list of connections and among the fleet."""
     return f"mailrouter {__version__} {socket.gethostname()} {os.getpid()}"
+
+
+def _name_among_workers() -> str:
+    """Of this process alone: in containers host name and process id may be the same for all."""
+    return f"{worker_name()} {uuid4().hex[:8]}"
 
 
 def _correlation_key(settings: Settings) -> bytes | None:

@@ -54,6 +54,22 @@ def test_lost_news_and_dying_workers_cost_little(loss: float, churn: float, most
         assert len(fleet.sent[ANNA]) >= 0.6 * 300
 
 
+@pytest.mark.parametrize("bulk", [False, True])
+def test_a_raised_limit_holds_for_what_comes_after_it(*, bulk: bool) -> None:
+    fleet = Fleet(1, 2, {ANNA: 30})
+    fleet.run(5)
+    fleet.publish(ANNA, 600, bulk=bulk)
+    fleet.run(120)
+    fleet.limits[ANNA] = 300
+    began = fleet.clock.seconds
+    fleet.publish(ANNA, 10)
+    fleet.run(240)
+    new = [at for at, mail in fleet.sent[ANNA] if mail.number >= 600]
+    assert len(new) == 10
+    assert max(new) - began < 200
+    assert fleet.most_in_a_minute(ANNA) <= 300
+
+
 def test_first_come_is_about_first_served() -> None:
     fleet = Fleet(1, 4, {ANNA: 30})
     fleet.run(5)

@@ -16,8 +16,13 @@ BUCKETS: Final = 12
 MOST: Final = 100
 """So many mailboxes, and so many troubles, are in one message; the rest is told in the next ones."""
 
+MOST_FAILURES: Final = 10**6
+
 _Text = Annotated[str, Field(max_length=500)]
-_Seconds = Annotated[float, Field(ge=0, le=10 * 86400)]
+LONGEST_SECONDS: Final = 10 * 86400
+"""What is longer is told as so long."""
+
+_Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS)]
 
 
 class _Told(BaseModel):
@@ -48,7 +53,7 @@ class Trouble(_Told):
     since: _Seconds = 0.0
     remaining: _Seconds = 0.0
     probing: _Seconds = 0.0
-    failures: Annotated[int, Field(ge=0, le=10**6)] = 1
+    failures: Annotated[int, Field(ge=0, le=MOST_FAILURES)] = 1
     code: _Text = ""
     scope: _Text = ""
     cause: _Text = ""

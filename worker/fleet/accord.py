@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from worker.clock import Clock
 from worker.events import news
-from worker.events.news import BUCKETS, MOST, News, Sent, Trouble
+from worker.events.news import BUCKETS, LONGEST_SECONDS, MOST, MOST_FAILURES, News, Sent, Trouble
 from worker.fleet.pace import Pace
 from worker.fleet.pauses import Key, Pause, Pauses
 from worker.fleet.peers import Peers, buckets
@@ -102,15 +102,19 @@ def _told(key: Key, pause: Pause, now: float) -> Trouble:
         server=key.server[:500],
         changed_at=pause.changed_at,
         over=pause.over,
-        since=max(0.0, now - pause.since),
-        remaining=max(0.0, pause.until - now),
-        probing=max(0.0, pause.probed_until - now),
-        failures=pause.failures,
+        since=_seconds(now - pause.since),
+        remaining=_seconds(pause.until - now),
+        probing=_seconds(pause.probed_until - now),
+        failures=min(pause.failures, MOST_FAILURES),
         code=reason.code[:500],
         scope=reason.scope,
         cause=reason.message[:500],
         remedy=reason.remedy[:500],
     )
+
+
+def _seconds(seconds: float) -> float:
+    return min(max(0.0, seconds), LONGEST_SECONDS)
 
 
 def _pause(told: Trouble, now: float) -> Pause:

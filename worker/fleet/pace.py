@@ -14,7 +14,7 @@ from typing import Final
 
 from worker.clock import Clock, rfc3339
 from worker.events.fleet import MailboxState
-from worker.fleet.line import Line
+from worker.fleet.line import Lines
 from worker.fleet.peers import WINDOW_SECONDS, Peers
 from worker.mail.transport import WorkingMailbox
 
@@ -42,15 +42,12 @@ class Pacing:
 @dataclass(slots=True)
 class _Mailbox:
     """`sent`: when mails began to be sent within the last minute, `admitted`: those that are to be sent, `early`: those
-    that came before anything might be sent. `lines`: of those that came new, `late`: of those whose moment came and
-    passed; each for campaign mail (True) and other. `spacing`: between two in a line.
+    that came before anything might be sent.
     """
 
     sent: deque[float] = field(default_factory=deque)
     admitted: int = 0
-    lines: dict[bool, Line] = field(default_factory=lambda: {False: Line(), True: Line()})
-    late: dict[bool, Line] = field(default_factory=lambda: {False: Line(), True: Line()})
-    spacing: float = 0.0
+    lines: Lines = field(default_factory=Lines)
     early: int = 0
     limit: int | None = None
     share: int | None = None
@@ -62,8 +59,13 @@ class _Mailbox:
         return len(self.sent) + self.admitted
 
     def quiet(self, now: float) -> bool:
-        ends = max(line.ends_at for lines in (self.lines, self.late) for line in lines.values())
-        return not self.used(now) and ends <= now
+        return not self.used(now) and self.lines.ends_at <= now
+
+    def follow(self, limit: int | None, now: float) -> None:
+        """The limit is so much now: what is left of the lines is as long as it would be by that one."""
+        if self.limit and limit != self.limit:
+            self.lines.stretch(now, self.limit / limit if limit else 0.0)
+        self.limit = limit
 
 
 class Pace:
@@ -90,41 +92,36 @@ class Pace:
         limit = pacing.per_minute or 0
         room_left = share is None or (used < share and used + self._peers.sent(place) < limit)
         open_now = room_left and (share is None or not self._peers.settles_in)
-        state.share, state.limit, state.seconds_a_mail = share, pacing.per_minute, seconds_a_mail
-        state.spacing = self._spacing(state, place)
-        first = [state.lines[False], state.late[False]] if bulk else []
-        before = first if due else [*first, state.lines[bulk], state.late[bulk]]
-        if room and open_now and all(line.ends_at <= now for line in before):
+        state.follow(pacing.per_minute, now)
+        state.share, state.seconds_a_mail = share, seconds_a_mail
+        if room and open_now and state.lines.free(now, bulk=bulk, due=due):
             state.admitted += 1
             return None
         settling = room and room_left and not open_now
         if settling and state.early < (share or 0):  # so many go at once when the others know of this worker
             state.early += 1
             return self._peers.settles_in
-        opens_in = self._opens_in(state, now)
-        behind = max((each.ends_at for each in before), default=now)
+        opens_in, spacing = self._opens_in(state, now), self._spacing(state, place)
         if due:  # another worker may take it sooner: this line is as fast as all of them
             opens_in = opens_in if self._peers.count == 1 else ELSEWHERE_SECONDS
-            together = max(WINDOW_SECONDS / limit if limit else 0.0, seconds_a_mail)
-            return state.late[bulk].place(max(now + opens_in, behind), together) - now
-        return state.lines[bulk].place(max(now + opens_in, behind), state.spacing) - now
+            spacing = max(WINDOW_SECONDS / limit if limit else 0.0, seconds_a_mail)
+        return state.lines.place(now + opens_in, spacing, bulk=bulk, due=due) - now
 
-    def behind(self, place: WorkingMailbox, *, bulk: bool, due_in: float | None) -> float | None:
+    def behind(self, place: WorkingMailbox, pacing: Pacing, *, bulk: bool, due_in: float | None) -> float | None:
         """The same, for a mail that has others before it in any case: in how many seconds its turn is. None where only
         `wait` can tell.
 
         `due_in`: when the turn is that it was given before.
         """
         state = self._mailboxes.get(place)
-        if state is None or not state.share:
+        if state is None or not state.share or state.limit != pacing.per_minute:
             return None
         if due_in is not None:
             return due_in if due_in > DUE_SECONDS else None
         now = self._clock.monotonic()
-        if (before := max(state.lines[bulk].ends_at, state.late[bulk].ends_at)) <= now:
+        if state.lines.free(now, bulk=bulk, due=False):
             return None
-        state.spacing = self._spacing(state, place)
-        return state.lines[bulk].place(before, state.spacing) - now
+        return state.lines.place(now, self._spacing(state, place), bulk=bulk, due=False) - now
 
     def began(self, place: WorkingMailbox) -> None:
         """An admitted mail is being sent: it counts for a minute from now on, whether or not it leaves."""
@@ -154,9 +151,7 @@ class Pace:
         """Mailboxes whose mail waits for its turn: about how many, and when the last of them is to go."""
         now, today, found = self._clock.monotonic(), self._clock.now(), []
         for place, state in self._mailboxes.items():
-            lines = [line for lines in (state.lines, state.late) for line in lines.values()]
-            if length := sum(line.length(now, state.spacing) for line in lines):
-                ends_in = max(line.ends_at for line in lines) - now
+            if length := state.lines.length(now):
                 cause = (
                     f"it may send {state.limit} a minute" if state.limit else "it sends as fast as Exchange takes it"
                 )
@@ -166,7 +161,7 @@ class Pace:
                         profile=place.profile,
                         state="waiting",
                         cause=cause,
-                        next_at=rfc3339(today + timedelta(seconds=ends_in)),
+                        next_at=rfc3339(today + timedelta(seconds=state.lines.ends_at - now)),
                         waiting=length,
                     )
                 )

@@ -74,8 +74,10 @@ class Pause:
 
     def stands(self, now: float) -> bool:
         """One that had no length is only a failure to be remembered."""
-        stale = now > max(self.until, self.probed_until) + STALE_SECONDS
-        return not self.over and not stale and self.until > self.since
+        return not self.over and not self.stale(now) and self.until > self.since
+
+    def stale(self, now: float) -> bool:
+        return now > max(self.until, self.probed_until) + STALE_SECONDS
 
 
 class Pauses:
@@ -184,8 +186,12 @@ class Pauses:
 
     def all(self) -> Iterator[tuple[Key, Pause]]:
         """Those that stand, and those that have ended a short while ago; for the other workers."""
-        recent = self._clock.now().timestamp() - OVER_SECONDS
-        return ((key, pause) for key, pause in self._pauses.items() if not pause.over or pause.changed_at > recent)
+        now, recent = self._clock.monotonic(), self._clock.now().timestamp() - OVER_SECONDS
+        return (
+            (key, pause)
+            for key, pause in self._pauses.items()
+            if (pause.changed_at > recent if pause.over else not pause.stale(now))
+        )
 
     def states(self) -> tuple[MailboxState, ...]:
         """Those that stand, for whoever asks: since when, why, what was tried, when next, how much waits."""
@@ -202,7 +208,7 @@ class Pauses:
                 remedy=pause.reason.remedy,
                 next_at=rfc3339(today + timedelta(seconds=max(0.0, pause.until - now))),
                 tries=pause.failures,
-                waiting=pause.line.length(now, SPACING),
+                waiting=pause.line.length(now),
             )
             for key, pause in self._pauses.items()
             if pause.stands(now)

@@ -2,15 +2,18 @@
 workers together.
 
 A batch of mails begins only while there is room for what it takes as a rule; what it really takes counts, also where
-that is more. Mail that finds no room waits in the broker.
+that is more. Mail that finds no room is given the moment of its turn, as in `worker.fleet.pace`, and waits in the
+broker.
 """
 
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
 
-from worker.clock import Clock
+from worker.clock import Clock, rfc3339
 from worker.events.fleet import MailboxState
+from worker.fleet.line import Lines
 from worker.fleet.peers import WINDOW_SECONDS, Peers
 from worker.mail.transport import WorkingMailbox
 
@@ -31,19 +34,23 @@ class Allowed:
 
 @dataclass(slots=True)
 class _Profile:
-    """`made`: when requests were made within the last minute; `batches`: those under way. `closed`: whether the last
-    mail that asked was told to wait.
-    """
+    """`made`: when requests were made within the last minute; `batches`: those under way."""
 
     per_minute: int
     made: deque[float] = field(default_factory=deque)
     batches: int = 0
-    closed: bool = False
+    lines: Lines = field(default_factory=Lines)
 
     def used(self, now: float) -> int:
         while self.made and self.made[0] <= now - WINDOW_SECONDS:
             self.made.popleft()
         return len(self.made) + BATCH_REQUESTS * self.batches
+
+    def follow(self, limit: int, now: float) -> None:
+        """The limit is so much now: what is left of the lines is as long as it would be by that one."""
+        if limit != self.per_minute:
+            self.lines.stretch(now, self.per_minute / limit)
+        self.per_minute = limit
 
 
 class Quota:
@@ -58,16 +65,22 @@ class Quota:
         """How many mailboxes of a profile this worker may send from at once; None for as many as it can."""
         return self._peers.share(allowed.at_once, _place(profile)) if allowed.at_once else None
 
-    def opens_in(self, profile: str, allowed: Allowed) -> float:
-        """In how many seconds another batch may begin; 0 for now."""
+    def wait(self, profile: str, allowed: Allowed, *, bulk: bool, due: bool) -> float | None:
+        """None: another batch may begin with this mail. Else in how many seconds its turn is. `due`: it had its turn
+        given before, and comes for it.
+        """
         if allowed.per_minute is None:
             self._profiles.pop(profile, None)
-            return 0.0
-        state = self._profiles.setdefault(profile, _Profile(allowed.per_minute))
-        state.per_minute = allowed.per_minute
-        opens_in = self._opens_in(state, profile, allowed.per_minute)
-        state.closed = opens_in > 0
-        return opens_in
+            return None
+        now, limit = self._clock.monotonic(), allowed.per_minute
+        state = self._profiles.setdefault(profile, _Profile(limit))
+        state.follow(limit, now)
+        opens_in = self._opens_in(state, profile, limit)
+        if not opens_in and state.lines.free(now, bulk=bulk, due=due):
+            return None
+        batches = max(1, limit // BATCH_REQUESTS)
+        part = batches if due else max(self._peers.share(batches, _place(profile)), batches / self._peers.takers)
+        return state.lines.place(now + opens_in, WINDOW_SECONDS / part, bulk=bulk, due=due) - now
 
     def begin(self, profile: str) -> None:
         if state := self._profiles.get(profile):
@@ -91,10 +104,17 @@ class Quota:
 
     def states(self) -> tuple[MailboxState, ...]:
         """Profiles whose mail waits until they may make requests again."""
+        now, today = self._clock.monotonic(), self._clock.now()
         return tuple(
-            MailboxState(profile=name, state="waiting", cause=f"it may make {state.per_minute} requests a minute")
+            MailboxState(
+                profile=name,
+                state="waiting",
+                cause=f"it may make {state.per_minute} requests a minute",
+                next_at=rfc3339(today + timedelta(seconds=state.lines.ends_at - now)),
+                waiting=state.lines.length(now),
+            )
             for name, state in self._profiles.items()
-            if state.closed and self._opens_in(state, name, state.per_minute)
+            if state.lines.ends_at > now
         )
 
     def _opens_in(self, state: _Profile, profile: str, limit: int) -> float:

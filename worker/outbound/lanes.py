@@ -12,7 +12,7 @@ import asyncio
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -20,8 +20,7 @@ import structlog
 from worker.clock import Clock, rfc3339
 from worker.fleet.pace import DUE_SECONDS, Pace
 from worker.fleet.pauses import SPACING, Pauses
-from worker.fleet.peers import WINDOW_SECONDS
-from worker.fleet.quota import BATCH_REQUESTS, LATER_SECONDS, Quota
+from worker.fleet.quota import LATER_SECONDS, Quota
 from worker.mail.address import same_mailbox
 from worker.mail.files import LinkedFiles
 from worker.mail.outcome import Deferred, Delivered, Reason, Scope, Unresolved
@@ -41,6 +40,9 @@ BATCH_BYTES: Final = 4 * 2**20
 
 LANE_MAILS: Final = 2 * BATCH_MAILS
 """So many wait in a lane, of campaigns and of other mail each."""
+
+MOST_SECONDS_A_MAIL: Final = 2.0
+"""A lane that is slower counts as so fast: soon it may be faster, and its mail would come back late for hours."""
 
 IDLE_LANES: Final = 200
 """Quiet lanes kept for what their mailbox object remembers of Sent Items; dropping one costs a longer look."""
@@ -72,9 +74,11 @@ class _Lane:
     def knows(self, stamp: Stamp) -> bool:
         return any(stamp in each for each in (self.under_way, self.fetching, *self.waiting.values()))
 
-    def timed(self, mails: int, seconds: float) -> None:
-        """How fast it is, of late."""
-        self.seconds_a_mail += 0.3 * (seconds / max(1, mails) - self.seconds_a_mail)
+    def timed(self, batch: list[Entry], seconds: float) -> None:
+        """How fast it is, of late: what nobody has answered tells nothing of that."""
+        if any(isinstance(entry.step, Done) and isinstance(entry.step.outcome, Delivered) for entry in batch):
+            a_mail = min(MOST_SECONDS_A_MAIL, seconds / len(batch))
+            self.seconds_a_mail += 0.3 * (a_mail - self.seconds_a_mail)
 
     def add(self, entry: Entry) -> bool:
         """Join the entry with one for the same request, if there is one: the other mail's place is the better one.
@@ -158,24 +162,29 @@ class Lanes:
             return None  # it is only looked for
         now = self._clock.monotonic()
         slots = self._slots_of(entry.working.profile, bulk=entry.bulk)
+        if self._most:
+            slots.gate.resize(self._quota.at_once(entry.working.profile, entry.allowed))
         if slots.stalled(now):
             delay = slots.line.place(now + STALLED_SECONDS, SPACING) - now
             return Waiting(delay, "its profile does not move", entry.history.empty_looks)
-        return self._full(entry, slots) or self._turn(entry, lane)
+        return self._full(entry, admitted=False) or self._turn(entry, lane)
 
-    def _full(self, entry: Entry, slots: Slots) -> Waiting | None:
-        """Whether its profile has used up what it may use of its server. A mail that is only looked for goes on."""
+    def _full(self, entry: Entry, *, admitted: bool) -> Waiting | None:
+        """Whether its profile has used up what it may use of its server. A mail that is only looked for goes on.
+        `admitted`: it has come as far as a batch, but others were there first.
+        """
         if entry.verdict or entry.leaving:
             return None
-        now, profile, allowed = self._clock.monotonic(), entry.working.profile, entry.allowed
-        most = self._quota.at_once(profile, allowed)
-        slots.gate.resize(most)
-        opens_in = LATER_SECONDS if most == 0 else self._quota.opens_in(profile, allowed)
-        if not opens_in:
-            return None
-        spacing = WINDOW_SECONDS * BATCH_REQUESTS / allowed.per_minute if allowed.per_minute else SPACING
-        delay = slots.line.place(now + opens_in, spacing) - now
-        return Waiting(delay, "its profile may make no more requests for now", entry.history.empty_looks)
+        now, profile, allowed = self._clock.now(), entry.working.profile, entry.allowed
+        why, empty_looks = "its profile may make no more requests for now", entry.history.empty_looks
+        if self._quota.at_once(profile, allowed) == 0:
+            return Waiting(LATER_SECONDS, why, empty_looks)
+        due_in = entry.history.due_in(now)
+        if due_in is not None and due_in > DUE_SECONDS and allowed.per_minute and not admitted:
+            return Waiting(due_in, why, empty_looks)
+        due = admitted or due_in is not None or entry.unlooked or entry.doubt
+        delay = self._quota.wait(profile, allowed, bulk=entry.bulk, due=due)
+        return None if delay is None else Waiting(delay, why, empty_looks, _due_at(now, delay))
 
     def _slots_of(self, profile: str, *, bulk: bool) -> Slots:
         if (slots := self._slots.get((profile, bulk))) is None:
@@ -200,8 +209,7 @@ class Lanes:
         entry.admitted = delay is None
         if delay is None:
             return None
-        due_at = rfc3339(now + timedelta(seconds=delay))
-        return Waiting(delay, "its mailbox has sent enough for now", entry.history.empty_looks, due_at)
+        return Waiting(delay, "its mailbox has sent enough for now", entry.history.empty_looks, _due_at(now, delay))
 
     def submit(self, entry: Entry) -> None:
         """Into the lane of the place it is in."""
@@ -293,15 +301,16 @@ class Lanes:
             watch = self._tasks.create_task(self._watch(lane))
             slots, began = self._slots_of(lane.working.profile, bulk=bulk), self._clock.monotonic()
             try:
-                async with slots.free, lane.turn, slots.gate.inside(bulk=bulk):
+                # The turn comes last: a campaign that is not let in must not keep it from other mail of its mailbox.
+                async with slots.free, slots.gate.inside(bulk=bulk), lane.turn:
                     slots.moved_at = self._clock.monotonic()
                     batch = lane.take(bulk=bulk, most=self._most)
-                    await self._deliver(lane, batch, slots)
+                    await self._deliver(lane, batch)
             finally:
                 watch.cancel()
                 slots.moved_at = self._clock.monotonic()
             lane.stuck = False
-            lane.timed(len(batch), slots.moved_at - began)
+            lane.timed(batch, slots.moved_at - began)
             for entry in batch:
                 del lane.under_way[entry.stamp]
                 match entry.step:
@@ -325,10 +334,10 @@ class Lanes:
                 self._end(entry, Deferred(_STUCK))
             entries.clear()
 
-    async def _deliver(self, lane: _Lane, batch: list[Entry], slots: Slots) -> None:
+    async def _deliver(self, lane: _Lane, batch: list[Entry]) -> None:
         asked = []
         for entry in batch:
-            if held := self._full(entry, slots) or self._paused(entry, claim=True):
+            if held := self._full(entry, admitted=True) or self._paused(entry, claim=True):
                 entry.step = Done(held)
             else:
                 asked.append(entry)
@@ -383,6 +392,10 @@ class Lanes:
         idle = [working for working, lane in self._lanes.items() if lane.idle]
         for working in idle[: max(0, len(idle) - IDLE_LANES)]:
             del self._lanes[working]
+
+
+def _due_at(now: datetime, delay: float) -> str:
+    return rfc3339(now + timedelta(seconds=delay))
 
 
 def _sender(entry: Entry) -> WorkingMailbox:

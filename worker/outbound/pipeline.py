@@ -179,7 +179,8 @@ class Outbound:
         perhaps_sent = delivery.redelivered or history.unlooked or history.doubt
         if perhaps_sent or request.expires_at or way.closes_at or self._verdict(request, history, now):
             return None
-        return self._pace.behind(way.route.working, bulk=delivery.bulk, due_in=history.due_in(now))
+        route = way.route
+        return self._pace.behind(route.working, _pacing(route.profile), bulk=delivery.bulk, due_in=history.due_in(now))
 
     def _entry(
         self, delivery: Delivery, request: SendRequest, history: History, way: Way | None, now: datetime

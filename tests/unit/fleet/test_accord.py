@@ -7,7 +7,7 @@ import pytest
 from tests.unit.outbound.build import TROUBLE
 from tests.unit.outbound.fakes import StubClock
 from worker.events import news
-from worker.events.news import MOST, News, Sent, Trouble
+from worker.events.news import LONGEST_SECONDS, MOST, News, Sent, Trouble
 from worker.fleet.accord import Accord
 from worker.fleet.pace import Pace, Pacing
 from worker.fleet.pauses import Pauses
@@ -69,6 +69,20 @@ def test_a_pause_and_its_end_hold_for_all() -> None:
     one.tell(other)
     assert other.pauses.claim(ANNA) is None
     assert not other.pauses.states()
+
+
+def test_a_trouble_of_weeks_is_told_as_long_as_it_can_be_and_a_stale_one_not_at_all() -> None:
+    one, other = pair()
+    for mailbox in (ANNA, BEA):
+        one.pauses.failed(mailbox, TROUBLE)
+    for _ in range(11 * 24):
+        one.clock.seconds += 3600
+        one.pauses.failed(ANNA, TROUBLE)
+    one.tell(other)
+    ((_, pause),) = one.pauses.all()
+    assert one.clock.monotonic() - pause.since > LONGEST_SECONDS
+    assert other.pauses.of(ANNA)
+    assert other.pauses.of(BEA) is None
 
 
 def test_who_comes_late_is_told_everything() -> None:

@@ -1,14 +1,18 @@
 """What the mailboxes of a profile use of their server together."""
 
 import asyncio
+import heapq
+
+import pytest
 
 from tests.unit.outbound.fakes import StubClock
 from worker.events import news
 from worker.fleet.accord import Accord
-from worker.fleet.pace import Pace
+from worker.fleet.pace import DUE_SECONDS, Pace
 from worker.fleet.pauses import Pauses
 from worker.fleet.peers import SETTLING_SECONDS, WINDOW_SECONDS, Peers
 from worker.fleet.quota import BATCH_REQUESTS, Allowed, Quota
+from worker.retry import tier
 
 THIRTY = Allowed(per_minute=30)
 
@@ -19,8 +23,11 @@ class Worker:
         self.quota = Quota(clock, self.peers)
         self.accord = Accord(clock, self.peers, Pace(clock, self.peers), self.quota, Pauses(clock), asyncio.Event())
 
+    def wait(self, allowed: Allowed = THIRTY, *, bulk: bool = False, due: bool = True) -> float:
+        return self.quota.wait("P", allowed, bulk=bulk, due=due) or 0.0
+
     def batch(self, allowed: Allowed = THIRTY, requests: int = BATCH_REQUESTS) -> bool:
-        if self.quota.opens_in("P", allowed):
+        if self.wait(allowed):
             return False
         self.quota.begin("P")
         for _ in range(requests):
@@ -49,8 +56,8 @@ def hear(workers: list[Worker], told: bytes | None) -> None:
 def test_no_more_requests_in_a_minute_than_allowed() -> None:
     clock = StubClock()
     worker = Worker(clock, "w")
-    assert [worker.batch() for _ in range(8)] == [True] * 7 + [False]
-    opens_in = worker.quota.opens_in("P", THIRTY)
+    assert all(worker.batch() for _ in range(7))
+    opens_in = worker.wait()
     assert 0 < opens_in <= WINDOW_SECONDS
     (state,) = worker.quota.states()
     assert (state.profile, state.state, state.cause) == ("P", "waiting", "it may make 30 requests a minute")
@@ -71,11 +78,11 @@ def test_a_profile_whose_minute_is_over_waits_no_more_though_nobody_asks() -> No
 def test_batches_under_way_have_their_room() -> None:
     worker = Worker(StubClock(), "w")
     for _ in range(7):
-        assert worker.quota.opens_in("P", THIRTY) == 0
+        assert worker.wait() == 0
         worker.quota.begin("P")
-    assert worker.quota.opens_in("P", THIRTY) > 0
+    assert worker.wait() > 0
     worker.quota.end("P")  # it has made no request after all
-    assert worker.quota.opens_in("P", THIRTY) == 0
+    assert worker.wait() == 0
 
 
 def test_what_a_batch_really_took_counts() -> None:
@@ -109,8 +116,57 @@ def test_mailboxes_at_once_are_shared_out() -> None:
 def test_a_limit_that_is_gone_is_forgotten() -> None:
     worker = Worker(StubClock(), "w")
     assert all(worker.batch() for _ in range(7))
-    assert worker.quota.opens_in("P", Allowed()) == 0
+    assert worker.wait(Allowed()) == 0
     assert worker.quota.sent() == {}
+
+
+def test_who_comes_later_comes_later_and_a_campaign_last() -> None:
+    clock = StubClock()
+    worker = Worker(clock, "w")
+    assert all(worker.batch() for _ in range(7))
+    campaign = [worker.wait(bulk=True, due=False) for _ in range(3)]
+    others = [worker.wait(due=False) for _ in range(3)]
+    assert campaign == sorted(campaign)
+    assert others == sorted(others)
+    clock.seconds += others[-1] - 0.1
+    assert worker.wait(due=False), "though there is room, one is before it"
+    assert worker.wait(bulk=True, due=True), "likewise"
+    assert not worker.wait(due=True)
+    (state,) = worker.quota.states()
+    assert state.waiting >= 3
+
+
+@pytest.mark.parametrize("mails", [200, 600])
+def test_a_line_moves_as_fast_as_it_may(mails: int) -> None:
+    """Each mail a batch of its own, of three requests, through the delay tiers of the broker."""
+    clock, allowed = StubClock(), Allowed(per_minute=60)
+    worker, passes, sent = Worker(clock, "w"), 0, list[float]()
+    parked = [(0.0, number, float("-inf")) for number in range(mails)]
+    while parked:
+        back_at, number, due_at = heapq.heappop(parked)
+        clock.seconds = max(clock.seconds, back_at)
+        passes += 1
+        delay = due_at - clock.seconds
+        if delay <= DUE_SECONDS:
+            delay = worker.wait(allowed, due=due_at >= 0)
+            due_at = clock.seconds + delay
+        if delay:
+            heapq.heappush(parked, (clock.seconds + tier(delay), number, due_at))
+        else:
+            for _ in range(3):
+                worker.quota.made("P")
+            sent.append(clock.seconds)
+    assert sent[-1] <= 1.1 * mails * BATCH_REQUESTS, "in seconds: one request may be made in each"
+    assert passes <= 20 * mails
+
+
+def test_a_raised_limit_shortens_the_line() -> None:
+    worker = Worker(StubClock(), "w")
+    assert all(worker.batch() for _ in range(7))
+    for _ in range(100):
+        worker.wait(due=False)
+    assert worker.wait(due=False) > 600
+    assert worker.wait(Allowed(per_minute=300), due=False) < 100
 
 
 def test_others_are_told() -> None:

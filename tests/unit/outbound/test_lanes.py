@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from tests.unit.outbound.build import TROUBLE, entry, placed
 from tests.unit.outbound.fakes import FakeDelivery, FakeFiles, FakeTransport, Journal, StubClock
+from worker.events.news import News
 from worker.fleet.pace import Pace, Pacing
 from worker.fleet.pauses import Pauses
 from worker.fleet.peers import Peers
@@ -34,12 +35,20 @@ class PatientClock(StubClock):
         await super().sleep(seconds)
 
 
+def shares(other: str, place: WorkingMailbox) -> int:
+    """How much of a limit of one the yard's worker has beside one of that name."""
+    peers = Peers(PatientClock(), "w")
+    peers.heard(News(worker=other))
+    return peers.share(1, place)
+
+
 class Yard:
     def __init__(self) -> None:
         self.clock = PatientClock()
         self.journal = Journal()
         self.transport = FakeTransport(self.journal)
         self.files = FakeFiles(self.journal)
+        self.peers = Peers(self.clock, "w")
         self.settled: list[tuple[Entry, Outcome]] = []
         self.something_settled = asyncio.Event()
 
@@ -49,8 +58,8 @@ class Yard:
             self.lanes = Lanes(
                 self.transport,
                 Pauses(self.clock),
-                Pace(self.clock, Peers(self.clock, "")),
-                Quota(self.clock, Peers(self.clock, "")),
+                Pace(self.clock, self.peers),
+                Quota(self.clock, self.peers),
                 self.clock,
                 self._settle,
                 tasks,
@@ -311,6 +320,60 @@ async def test_a_profile_is_sent_from_so_many_mailboxes_at_once() -> None:
         assert yard.settled == []
         first.gate.set()
     assert [subject.event_id for subject, _ in yard.settled] == ["first", "third", "bulk"], "campaigns let others go"
+
+
+async def test_a_campaign_that_may_not_go_yet_keeps_no_turn_from_other_mail_of_its_mailbox() -> None:
+    yard = Yard()
+    mails = [placed(BEA, entry("first")), entry("campaign", bulk=True), entry("other")]
+    async with yard.open() as lanes:
+        yard.transport.outgoing(BEA).gate.clear()
+        for mail in mails:
+            mail.allowed = Allowed(at_once=1)
+            assert lanes.hold(mail) is None
+            lanes.submit(mail)
+            await asyncio.sleep(0)
+        yard.transport.outgoing(BEA).gate.set()
+    assert [subject.event_id for subject, _ in yard.settled] == ["first", "other", "campaign"]
+
+
+async def test_a_profile_goes_on_when_this_worker_has_a_part_of_it_again() -> None:
+    """Also where all its slots were taken meanwhile, so that it did not move."""
+    yard, allowed = Yard(), Allowed(at_once=1)
+    place = WorkingMailbox("P", "")
+    other = next(name for name in ("a", "z") if shares(name, place) == 0)
+    async with yard.open(concurrency=1) as lanes:
+        yard.peers.heard(News(worker=other))
+        first, second = entry("first"), placed(BEA, entry("second"))
+        for mail in (first, second):
+            mail.allowed = allowed
+        assert isinstance(lanes.hold(first), Waiting), "it is the other's"
+        lanes.submit(first)  # it was let in a moment before
+        await asyncio.sleep(0)
+        yard.clock.seconds += STALLED_SECONDS + 0.1
+        yard.peers.heard(News(worker=other, leaving=True))
+        lanes.hold(second)
+        await asyncio.wait_for(yard.something_settled.wait(), 5)
+        assert lanes.hold(second) is None
+
+
+async def test_who_does_not_answer_makes_no_line_longer() -> None:
+    yard, limited = Yard(), Pacing(per_minute=120)
+    async with yard.open() as lanes:
+        for number in range(10):
+            yard.something_settled.clear()
+            mailbox = yard.transport.outgoing(ANNA)
+            mailbox.look_script.append(TROUBLE)
+            mailbox.gate.clear()
+            lanes.submit(entry(f"slow-{number}"))
+            await asyncio.sleep(0)
+            yard.clock.seconds += 120
+            mailbox.gate.set()
+            await asyncio.wait_for(yard.something_settled.wait(), 5)
+        yard.clock.seconds += 3600
+        held = [lanes.hold(entry(f"mail-{number}", pacing=limited)) for number in range(200)]
+    last = held[-1]
+    assert isinstance(last, Waiting)
+    assert last.delay_seconds < 50
 
 
 async def test_a_profile_that_has_made_its_requests_keeps_its_mail_in_the_broker() -> None:
