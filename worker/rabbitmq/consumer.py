@@ -143,11 +143,12 @@ async def _feed(session: Session, queue: str, prefetch: int, load: Load, came: C
     allowed = prefetch
     try:
         channel = await (await session.channel(prefetch)).get_underlay_channel()
+        frames = Frames(channel)
         _end_when_cancelled(session, channel, queue)
         while not session.stopping.is_set():
             load.heavy.clear()
             with closing_told():
-                consumer = await _consume(session, channel, queue, came, load)
+                consumer = await _consume(session, channel, frames, queue, came, load)
                 waits = [session.stopping.wait(), load.heavy.wait()]
                 await either(*waits, *([asyncio.sleep(SMALLER_SECONDS)] if allowed < prefetch else []))
                 await channel.basic_cancel(consumer)
@@ -163,18 +164,17 @@ async def _feed(session: Session, queue: str, prefetch: int, load: Load, came: C
 async def begin(session: Session, channel: AbstractChannel, queue: str, came: Callable[[Taken], None]) -> str:
     """Begin to consume; the consumer's tag. When the broker ends it, the session is over. Raises one of `LOST`."""
     _end_when_cancelled(session, channel, queue)
-    return await _consume(session, channel, queue, came)
+    return await _consume(session, channel, Frames(channel), queue, came)
 
 
-async def _consume(
+async def _consume(  # noqa: PLR0913, PLR0917 - what is consumed, and what becomes of it
     session: Session,
     channel: AbstractChannel,
+    frames: Frames,
     queue: str,
     came: Callable[[Taken], None],
     load: Load | None = None,
 ) -> str:
-    frames = Frames(channel)
-
     async def deliver(message: DeliveredMessage) -> None:
         size = len(message.body)
         if load is None:
@@ -193,5 +193,5 @@ def _end_when_cancelled(session: Session, channel: AbstractChannel, queue: str) 
 
 
 def _call(session: Session, calls: asyncio.TaskGroup, take: Take, delivery: Taken) -> None:
-    if not session.stopping.is_set():  # what still comes then goes back with the channel
+    if not session.stopping.is_set() and not session.lost.done():  # what still comes then goes back with the channel
         calls.create_task(take(delivery))

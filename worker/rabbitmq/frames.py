@@ -42,11 +42,12 @@ class Frames:
 
     async def ack(self, delivery_tag: int) -> None:
         """Returns when it is written. Nothing answers it."""
-        await self._add(marshal(Basic.Ack(delivery_tag=delivery_tag), self._channel.number))
+        await asyncio.shield(self._add(marshal(Basic.Ack(delivery_tag=delivery_tag), self._channel.number)))
 
     async def give_back(self, delivery_tag: int) -> None:
         """Likewise: to be delivered again."""
-        await self._add(marshal(Basic.Nack(delivery_tag=delivery_tag, requeue=True), self._channel.number))
+        nack = Basic.Nack(delivery_tag=delivery_tag, requeue=True)
+        await asyncio.shield(self._add(marshal(nack, self._channel.number)))
 
     async def publish(self, exchange: str, routing_key: str, body: bytes, properties: Basic.Properties) -> None:
         """Returns when the broker has confirmed it. `properties` hold a message id that no other publish under way has:
@@ -57,12 +58,11 @@ class Frames:
         """
         channel, message_id, size = self._channel, properties.message_id, self._channel.max_content_size
         assert message_id
-        frames = [
+        self._add(
             marshal(Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=True), channel.number),
             marshal(ContentHeader(properties=properties, body_size=len(body)), channel.number),
             *(marshal(ContentBody(body[at : at + size]), channel.number) for at in range(0, len(body), size)),
-        ]
-        self._add(*frames)
+        )
         channel.delivery_tag += 1
         confirmation = channel.confirmations[channel.delivery_tag] = self._loop.create_future()
         channel.message_id_delivery_tag[message_id] = channel.delivery_tag
@@ -78,6 +78,7 @@ class Frames:
             raise TimeoutError from None
         finally:
             del self._unconfirmed[confirmation], channel.message_id_delivery_tag[message_id]
+            del confirmation  # what it raised holds this frame, and with it the body: no circle of them
 
     def _give_up(self) -> None:
         """On what was not confirmed in time: the first ones, for they are in the order in which they were written."""
@@ -99,7 +100,7 @@ class Frames:
                 confirmation.cancel()
 
     def _add(self, *frames: bytes) -> asyncio.Future[None]:
-        """The future is done when they are written."""
+        """The future is done when they are written. All that waits for one piece shares it."""
         if self._channel.is_closed:
             raise ChannelInvalidStateError(f"{self._channel!r} closed")
         self._waiting += frames

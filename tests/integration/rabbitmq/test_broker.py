@@ -1,6 +1,9 @@
 """The port over a real broker: what is confirmed is there, what cannot be confirmed says so, nothing is changed."""
 
 import asyncio
+import contextlib
+import gc
+import sys
 from collections.abc import Callable
 
 import aio_pika
@@ -165,6 +168,26 @@ async def test_a_full_queue_is_unconfirmed(broker: RabbitBroker, queues: Queues,
     await queues.get(topology.STATUS)
     await broker.publish("email.accepted", b"{}", "3")
     assert not lost(), "a full queue is no reason to drop the work of the session"
+
+
+async def test_what_was_refused_is_not_kept_in_memory(broker: RabbitBroker, queues: Queues) -> None:
+    """A full queue refuses again and again: no copy of a large body may wait for the garbage collector."""
+    await queues.channel.queue_delete(topology.STATUS)
+    full = await queues.channel.declare_queue(
+        topology.STATUS, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
+    )
+    await full.bind(topology.MAIL, "email.accepted")
+    await broker.publish("email.accepted", b"{}", "1")
+    body = bytes(1000)
+    gc.disable()
+    try:
+        known = sys.getrefcount(body)
+        for number in range(10):
+            with contextlib.suppress(Unconfirmed):
+                await broker.publish("email.accepted", body, f"refused {number}")
+        assert sys.getrefcount(body) - known <= 2, "the last one at most"
+    finally:
+        gc.enable()
 
 
 async def test_equal_ids_at_once_each_get_their_own_answer(broker: RabbitBroker, queues: Queues, inbox: Inbox) -> None:
