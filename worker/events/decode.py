@@ -88,11 +88,11 @@ def decode(  # noqa: PLR0913 - what a delivery brings, and by what it is judged
     horizon_days: float,
 ) -> SendRequest | Invalid:
     """Whatever the bytes are. An event older than the horizon is not invalid: what becomes of it, the flow decides."""
-    if len(body) > max_bytes:
-        return Invalid("", f"the event is {len(body)} bytes long; the limit is {max_bytes} bytes")
     raw = envelope.read(body, content_type, headers)
     if isinstance(raw, str):
         return Invalid("", raw)
+    if len(body) > max_bytes:
+        return _invalid(raw, "", f"the event is {len(body)} bytes long; the limit is {max_bytes} bytes")
     try:
         event = models.SendEvent.model_validate(raw)
     except ValidationError as error:

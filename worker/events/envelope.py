@@ -14,6 +14,7 @@ import orjson
 _PREFIX: Final = re.compile(r"cloudevents[:_]", re.IGNORECASE)
 _JSON: Final = re.compile(r"(application|text)/([\w.+-]+\+)?json", re.IGNORECASE | re.ASCII)
 
+_MARK: Final = b"\xef\xbb\xbf"
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _SOUND: Final = re.compile(
     rb"(?:[^\\]++"
@@ -67,7 +68,7 @@ def _text(value: object) -> object:
 def _parse(body: bytes) -> tuple[object] | str:
     """The JSON value, in a tuple to tell it from the words that say why there is none."""
     try:
-        return (orjson.loads(body),)
+        return (orjson.loads(body.removeprefix(_MARK)),)  # a mark may be ignored (RFC 8259, 8.1)
     except orjson.JSONDecodeError as error:
         fault = f"the body is not JSON: {error}"
     mended = _mend(body)

@@ -56,7 +56,9 @@ JSON_TYPE: Final = rf"^(?:application|text)/(?:[A-Za-z0-9!#$&^_.+-]+\+)?json(?: 
 SHA256: Final = r"^[0-9A-Fa-f]{64}$"
 HEADER_NAME: Final = r"^[Xx]-[A-Za-z0-9-]+$"
 
-TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,20})?(?:Z|[+-][0-9]{2}:[0-9]{2})$"
+TIME: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,20})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})$"
+)
 _TIME = re.compile(TIME)
 _RESERVED = "x-crm-mail-router"
 _URL = re.compile(r"(?:https|file|s3a?|gs|az|adl|azure|abfss?)://[!-\[\]-~]+", re.ASCII)
@@ -66,7 +68,7 @@ def _moment(value: object) -> datetime:
     if not isinstance(value, str) or not _TIME.fullmatch(value):
         raise PydanticCustomError("moment", "must be an RFC 3339 time with its offset, like 2026-11-23T08:00:00Z")
     try:
-        return datetime.fromisoformat(value).astimezone(UTC)
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
         raise PydanticCustomError("moment", "is not a possible date and time") from None
 

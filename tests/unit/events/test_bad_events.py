@@ -21,10 +21,12 @@ def test_names_are_unique() -> None:
     assert len({bad.name for bad in BAD}) == len(BAD)
 
 
-def test_too_large_an_event_is_not_even_read() -> None:
+def test_too_large_an_event_is_told_of_all_the_same() -> None:
     invalid = decoded(OVERSIZE, max_bytes=4096)
 
-    assert invalid == Invalid("", f"the event is {len(OVERSIZE)} bytes long; the limit is 4096 bytes")
+    assert isinstance(invalid, Invalid)
+    assert invalid.message == f"the event is {len(OVERSIZE)} bytes long; the limit is 4096 bytes"
+    assert (invalid.email_id, invalid.source) == ("a3f09c1e-7d5b-4f1c-8a55-3b8f5d1f0e21", "/crm/contoso")
 
 
 def test_where_it_came_from_is_told_as_far_as_it_can_be_read() -> None:

@@ -10,6 +10,15 @@ from worker.mail.message import Attachment, Link
 from worker.mail.stamp import stamp_of
 
 
+def test_how_a_time_is_written_and_a_mark_before_the_text_make_no_difference() -> None:
+    written = changed({"time": "2026-11-23t09:00:00.5+01:00", "data.expires_at": "2026-11-24T08:00:00z"})
+    request = decoded(b"\xef\xbb\xbf" + orjson.dumps(written))
+
+    assert isinstance(request, SendRequest)
+    assert request.time == datetime(2026, 11, 23, 8, 0, 0, 500_000, tzinfo=UTC)
+    assert request.expires_at == datetime(2026, 11, 24, 8, tzinfo=UTC)
+
+
 def test_every_field_arrives() -> None:
     content = b"UG9zaXRpb24sUXVhbnRpdHkKMSwyMAo="
     event = changed({"data.attachments[1].content": "UE5H"})

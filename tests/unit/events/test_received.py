@@ -116,11 +116,14 @@ def test_of_next_to_nothing() -> None:
 
     assert told["subject"] == ""
     assert told["body"] == {}
-    assert {"from", "message_id", "sent_at", "incomplete", "headers", "references"}.isdisjoint(told)
+    assert {"from", "sender", "message_id", "sent_at", "incomplete"}.isdisjoint(told)
+    assert (told["headers"], told["references"], told["bcc"], told["reply_to"]) == ({}, [], [], [])
 
 
-def test_a_sender_who_is_also_from_is_told_once() -> None:
-    assert "sender" not in body(event(replace(MAIL, sender=MAIL.from_)))["data"]
+def test_who_a_mail_is_from_has_sent_it_unless_it_says_otherwise() -> None:
+    told = body(event(replace(MAIL, sender=None)))["data"]
+
+    assert told["sender"] == told["from"]
 
 
 def test_the_same_mail_gives_the_same_bytes() -> None:
