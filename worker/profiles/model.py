@@ -2,6 +2,7 @@
 other is in `worker/profiles/relations.py`.
 """
 
+import contextlib
 import ipaddress
 import re
 from datetime import datetime
@@ -135,11 +136,14 @@ class Profile(_Table):
     @field_validator("start", mode="plain")
     @classmethod
     def _moment(cls, start: object) -> object:
+        if isinstance(start, str) and start[:1].isdecimal():
+            with contextlib.suppress(ValueError):
+                start = datetime.fromisoformat(start)
         if isinstance(start, datetime) and start.tzinfo is None:
             raise ValueError("needs an offset from UTC behind the time: Z for UTC itself, or one like +01:00")
         if isinstance(start, datetime) or start in ("now", "all"):
             return start
-        raise ValueError('must be "now", "all" or a time with its offset, without quotes: 2026-11-01T00:00:00Z')
+        raise ValueError('must be "now", "all" or a time with its offset: 2026-11-01T00:00:00Z')
 
     @property
     def impersonates(self) -> bool:

@@ -15,7 +15,6 @@ from worker.profiles.rule import (
     by_password,
     exchange_online,
     given,
-    incoming,
     missing,
     no_oauth,
     oauth,
@@ -61,12 +60,6 @@ FAULTS: Final = (
         both(own_credentials, given("user_type"), lambda profile: profile.user_type == "administrator"),
         '"administrator" needs credentials = "other-specified"',
     ),
-    Rule(
-        "access",
-        ("authentication", "direction"),
-        both(oauth, incoming, lambda profile: profile.access != "impersonation"),
-        'with oauth2 mailboxes are read by "impersonation"',
-    ),
     *(
         Rule(
             key,
@@ -87,12 +80,6 @@ FAULTS: Final = (
         ("authentication", "certificate"),
         both(oauth, given("client_secret"), given("certificate")),
         "is given, and certificate too: one of them is to be used",
-    ),
-    Rule(
-        "password",
-        ("authentication",),
-        both(oauth, given("password")),
-        "has no use with oauth2; client_secret or certificate stand in its place",
     ),
     *(
         Rule(

@@ -50,6 +50,18 @@ WARNINGS: Final = (
     ),
     Rule(
         "access",
+        ("authentication", "direction"),
+        both(oauth, incoming, lambda profile: profile.access != "impersonation"),
+        'has no effect: with oauth2 mailboxes are read by "impersonation"',
+    ),
+    Rule(
+        "password",
+        ("authentication",),
+        both(oauth, given("password")),
+        "has no effect with oauth2: client_secret or certificate stand in its place",
+    ),
+    Rule(
+        "access",
         ("user_type", *ACCOUNT),
         both(no_oauth, given("access"), lambda profile: profile.user_type == "user"),
         'has no effect with user_type = "user", which opens each mailbox as it is',

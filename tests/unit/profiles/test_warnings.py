@@ -40,12 +40,28 @@ def test_nothing_is_said_of_what_has_its_effect() -> None:
         ({"poll_seconds": 5}, (), "poll_seconds: has no effect: it is for incoming profiles"),
         ({"after": "leave"}, (), "after: has no effect"),
         ({"user_type": "user", "access": "send-as"}, (), 'access: has no effect with user_type = "user"'),
+        (ONLINE, ("username",), "password: has no effect with oauth2"),
         (ONLINE | {"password": None}, ("password",), "username: has no effect with oauth2"),
     ],
 )
 def test_of_a_profile(change: dict[str, Any], without: tuple[str, ...], begins: str) -> None:
     (warning,) = told(MAILBOX, without=without, **change)
     assert warning.startswith(f"[[profile]] 1 (Out): {begins}")
+
+
+def test_an_application_reads_by_impersonation_whatever_access_says() -> None:
+    reading = {
+        key: value for key, value in (PROFILE | ONLINE | IN | {"access": "send-as"}).items() if key != "password"
+    }
+    (profile,) = parse({"profile": [reading], "mailbox": [ANNA | {"incoming": "In"}]}, "f").profiles.values()
+    assert profile.impersonates
+
+
+@pytest.mark.parametrize("start", ["2026-11-01T00:00:00Z", "2026-11-01T01:00:00+01:00"])
+def test_a_time_to_start_at_may_stand_in_quotes(start: str) -> None:
+    reading = PROFILE | IN | {"start": start}
+    (profile,) = parse({"profile": [reading], "mailbox": [ANNA | {"incoming": "In"}]}, "f").profiles.values()
+    assert profile.start == datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def test_of_reading() -> None:
