@@ -165,7 +165,9 @@ class Settings(BaseModel):
         Literal["text", "json"] | None, Field(description="text or json. By default text on a terminal, else json.")
     ] = None
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Field(description="The least that is logged.")
+        Literal["debug", "info", "warning", "error"],
+        BeforeValidator(lambda level: level.lower() if isinstance(level, str) else level),
+        Field(description="The least that is logged."),
     ] = "info"
     prefetch: Annotated[
         int,

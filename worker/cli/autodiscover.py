@@ -9,7 +9,7 @@ import click
 
 from worker.access import endpoint, resolver
 from worker.cli.given import given_profiles
-from worker.cli.options import with_settings
+from worker.cli.options import flag, with_settings
 from worker.cli.output import show_rows
 from worker.clock import SystemClock
 from worker.ews.auth import sign_in
@@ -28,8 +28,10 @@ _REMEDY = "let the domain of the address name its Exchange (autodiscover.<domain
 
 @click.command("autodiscover")
 @click.argument("address", metavar="ADDR")
-@click.option("--profile", metavar="NAME", help="Whose account signs in; by default that of the mailbox's entry.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: the URL, and each step.")
+@flag(
+    "autodiscover", "--profile", metavar="NAME", help="Whose account signs in; by default that of the mailbox's entry."
+)
+@flag("autodiscover", "--json", "as_json", is_flag=True, help="Print JSON: the URL, and each step.")
 @with_settings("profiles", "amqp_url", "connect_to", "autodiscover_hosts")
 def command(settings: Settings, address: str, profile: str | None, *, as_json: bool) -> None:
     """The EWS URL of a mailbox, and every step on the way to it. Nothing is remembered, and nothing is sent to EWS.

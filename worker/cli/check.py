@@ -12,7 +12,7 @@ import click
 from worker.access import endpoint, resolver
 from worker.cli.access import DIRECTIONS, Access, Subject, check_access, domains, subjects
 from worker.cli.given import given_profiles
-from worker.cli.options import with_settings
+from worker.cli.options import flag, with_settings
 from worker.cli.output import progress_bar, show_rows
 from worker.clock import SystemClock
 from worker.ews.autodiscover.lookup import Lookup
@@ -32,12 +32,12 @@ _FEW: Final = 2
 
 
 @click.command("check")
-@click.option(
-    "--mailbox", "mailboxes", multiple=True, metavar="ADDR", help="Only this one; may be given several times."
+@flag(
+    "check", "--mailbox", "mailboxes", multiple=True, metavar="ADDR", help="Only this one; may be given several times."
 )
-@click.option("--direction", type=click.Choice(DIRECTIONS), help="Only this one; by default what the entries say.")
-@click.option("--send", is_flag=True, help="Really send a mail, from each sender to itself.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every step.")
+@flag("check", "--direction", type=click.Choice(DIRECTIONS), help="Only this one; by default what the entries say.")
+@flag("check", "--send", is_flag=True, help="Really send a mail, from each sender to itself.")
+@flag("check", "--json", "as_json", is_flag=True, help="Print JSON, with every step.")
 @with_settings("profiles", "amqp_url", "ews_timeout_seconds", "horizon_days", "connect_to", "autodiscover_hosts")
 def command(
     settings: Settings, *, mailboxes: tuple[str, ...], direction: str | None, send: bool, as_json: bool

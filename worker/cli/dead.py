@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 import click
 
-from worker.cli.options import with_settings
+from worker.cli.options import flag, with_settings
 from worker.cli.output import progress_bar, show_rows
 from worker.cli.session import over_broker
 from worker.inbound.ticket import PollTicket, read
@@ -16,7 +16,7 @@ from worker.rabbitmq.dead_letters import DeadLetter, DeadLetters, Tally
 from worker.rabbitmq.topology import ITEMS
 from worker.settings import Settings
 
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_json_option = flag("dead", "--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group("dead")
@@ -28,7 +28,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="The most to list.")
+@flag("dead", "--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="The most to list.")
 @_json_option
 @with_settings("amqp_url")
 def list_letters(settings: Settings, limit: int, *, as_json: bool) -> None:

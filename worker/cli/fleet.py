@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Final
 
 from worker.clock import rfc3339
 from worker.events.fleet import MailboxState, WorkerState
@@ -16,10 +17,15 @@ class Listed:
     mailbox: MailboxState
 
 
+FEW: Final = 50
+"""So many mailboxes are listed whether or not they are in trouble."""
+
+
 class Status:
     """What the workers answered, put together."""
 
-    def __init__(self, fleet: FleetState, now: datetime) -> None:
+    def __init__(self, fleet: FleetState, now: datetime, *, everything: bool = False) -> None:
+        self._everything = everything
         self.workers = fleet.workers
         self.queues = fleet.queues
         self.silent = fleet.silent
@@ -48,8 +54,11 @@ class Status:
 
     @property
     def mailboxes(self) -> list[Listed]:
-        """Those in trouble, or all where that was asked for."""
-        read = (self._inbound.all or self._inbound.trouble) if self._inbound else ()
+        """Those in trouble; all that are read where these are few, or that was asked for."""
+        read: tuple[MailboxState, ...] = ()
+        if self._inbound:
+            every = self._everything or len(self._inbound.all) <= FEW
+            read = (self._inbound.all if every else ()) or self._inbound.trouble
         return [Listed("in", each) for each in read] + [Listed("out", each) for each in self._senders]
 
     @property

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from worker.cli.options import flag
 from worker.cli.output import table_of
 from worker.migration.conversion import Conversion, convert
 from worker.migration.email_router import read
@@ -16,7 +17,8 @@ from worker.settings import ConfigurationError
 
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
+@flag(
+    "profiles_import",
     "--output",
     type=click.Path(path_type=Path, allow_dash=True),
     default=Path("profiles.toml"),
@@ -24,7 +26,7 @@ from worker.settings import ConfigurationError
     metavar="FILE",
     help="What to write; - for standard output.",
 )
-@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@flag("profiles_import", "--force", is_flag=True, help="Write over a file that is there.")
 def command(file: Path, output: Path, *, force: bool) -> None:
     """Make a profiles file of Microsoft.Crm.Tools.EmailAgent.xml, the configuration of Microsoft's Email Router.
 

@@ -1,4 +1,6 @@
-"""Flags made from the settings, so that text, default and environment twin stand in one place."""
+"""Flags, each with its environment twin. Those of settings are made from these, so that text, default and twin stand
+in one place.
+"""
 
 from collections.abc import Callable
 from functools import wraps
@@ -6,9 +8,15 @@ from typing import Any
 
 import click
 
-from worker.settings import Settings
+from worker.settings import ENVIRONMENT_PREFIX, Settings
 
 Command = Callable[..., Any]
+
+
+def flag(command: str, *names: str, **attributes: Any) -> Callable[[Command], Command]:  # noqa: ANN401 - click's own
+    """A flag of one command alone: of `check`, `--mailbox` is MAILROUTER_CHECK_MAILBOX."""
+    variable = ENVIRONMENT_PREFIX + f"{command}_{names[0].removeprefix('--')}".replace("-", "_").upper()
+    return click.option(*names, envvar=variable, show_envvar=True, **attributes)
 
 
 def with_settings(*fields: str) -> Callable[[Command], Command]:

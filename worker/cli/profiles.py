@@ -8,7 +8,7 @@ import click
 
 from worker.cli.given import given_profiles
 from worker.cli.lazy_group import LazyGroup
-from worker.cli.options import with_settings
+from worker.cli.options import flag, with_settings
 from worker.cli.output import show_rows
 from worker.mail.address import same_mailbox
 from worker.mail.outcome import Reason
@@ -30,7 +30,7 @@ def command() -> None:
 
 
 _file = click.argument("file", required=False, type=click.Path(path_type=Path))
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_json = flag("profiles", "--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @command.command("validate")
@@ -63,7 +63,9 @@ def validate(settings: Settings, file: Path | None, *, as_json: bool) -> None:
 @command.command("show")
 @_file
 @_json
-@click.option("--mailbox", metavar="ADDR", help="Only what holds for this address, also by the entry of its domain.")
+@flag(
+    "profiles", "--mailbox", metavar="ADDR", help="Only what holds for this address, also by the entry of its domain."
+)
 @with_settings("profiles", "amqp_url")
 def show(settings: Settings, file: Path | None, mailbox: str | None, *, as_json: bool) -> None:
     """The configuration in effect: what presets and defaults fill in, who sends and reads as whom. Secrets are shown as

@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from worker.cli.options import with_settings
+from worker.cli.options import flag, with_settings
 from worker.cli.output import show_rows
 from worker.cli.session import over_broker
 from worker.clock import Clock, SystemClock, rfc3339
@@ -47,7 +47,7 @@ class Published:
 
 @click.command("publish")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@flag("profiles_publish", "--json", "as_json", is_flag=True, help="Print JSON.")
 @with_settings("amqp_url", "horizon_days")
 def command(settings: Settings, file: Path, *, as_json: bool) -> None:
     """Check a profiles file, and hand it to every worker that runs with MAILROUTER_PROFILES=broker.

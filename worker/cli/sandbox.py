@@ -5,14 +5,13 @@ import json
 import signal
 import ssl
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 import uvloop
 
-from worker.cli.options import Command
+from worker.cli.options import flag
 from worker.sandbox import users
 from worker.sandbox.correspondents import ANSWERS
 from worker.sandbox.directory import ALL, RIGHTS, STATES, Directory
@@ -22,7 +21,6 @@ from worker.sandbox.options import WAYS, Dwell, Options
 from worker.sandbox.server import Sandbox
 from worker.settings import ConfigurationError
 
-_PREFIX = "MAILROUTER_SANDBOX_"
 _FAULTS = "\n".join(f"  {word:<14} {kind.text}" for word, kind in KINDS.items())
 _ANSWERS = "\n".join(f"  {word:<14} {answer.text}" for word, answer in ANSWERS.items())
 _NARROWINGS = "\n".join(textwrap.wrap(", ".join(OPERATIONS), 110, initial_indent="  ", subsequent_indent="  "))
@@ -81,19 +79,21 @@ The witness, on the same port, for loopback only:
 """
 
 
-def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:  # noqa: ANN401 - click's own
-    """A flag with its environment twin."""
-    variable = _PREFIX + names[0].removeprefix("--").replace("-", "_").upper()
-    return click.option(*names, envvar=variable, show_envvar=True, **attributes)
-
-
 @click.command("sandbox", epilog=_EPILOG)
-@_option("--listen", default="127.0.0.1:8480", show_default=True, metavar="HOST:PORT", help="Port 0 takes a free one.")
-@_option("--users", "users_file", type=click.Path(path_type=Path), metavar="FILE", help="The users; see below.")
-@_option("--domain", default="contoso.example", show_default=True, help="The domain of invented users.")
-@_option("--count", type=click.IntRange(0, 1_000_000), help="How many users to invent.")
-@_option("--password", default=users.USER_PASSWORD, show_default=True, help="The password of invented users.")
-@_option(
+@flag(
+    "sandbox",
+    "--listen",
+    default="127.0.0.1:8480",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Port 0 takes a free one.",
+)
+@flag("sandbox", "--users", "users_file", type=click.Path(path_type=Path), metavar="FILE", help="The users; see below.")
+@flag("sandbox", "--domain", default="contoso.example", show_default=True, help="The domain of invented users.")
+@flag("sandbox", "--count", type=click.IntRange(0, 1_000_000), help="How many users to invent.")
+@flag("sandbox", "--password", default=users.USER_PASSWORD, show_default=True, help="The password of invented users.")
+@flag(
+    "sandbox",
     "--sign-in",
     "ways",
     type=click.Choice(WAYS),
@@ -101,63 +101,77 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:  # 
     default=WAYS,
     help="A way to sign in that is offered; may be given several times. All by default.",
 )
-@_option(
-    "--fault", "rates", multiple=True, metavar="KIND[:OPERATION]=SHARE", help="Fault by chance: lost:SendItem=0.05."
+@flag(
+    "sandbox",
+    "--fault",
+    "rates",
+    multiple=True,
+    metavar="KIND[:OPERATION]=SHARE",
+    help="Fault by chance: lost:SendItem=0.05.",
 )
-@_option("--seed", default=0, show_default=True, help="The seed of that chance.")
-@_option(
+@flag("sandbox", "--seed", default=0, show_default=True, help="The seed of that chance.")
+@flag(
+    "sandbox",
     "--message-id",
     type=click.Choice(["keep", "refuse", "overwrite"]),
     default="keep",
     show_default=True,
     help="What becomes of the Message-ID a client sets.",
 )
-@_option(
+@flag(
+    "sandbox",
     "--dwell-drafts",
     type=click.FloatRange(0, 600),
     default=0.0,
     show_default=True,
     help="Seconds a submitted mail stays in Drafts.",
 )
-@_option(
+@flag(
+    "sandbox",
     "--dwell-outbox",
     type=click.FloatRange(0, 600),
     default=0.0,
     show_default=True,
     help="Seconds it then stays in the Outbox.",
 )
-@_option("--messages-per-minute", type=click.IntRange(1), help="What a mailbox may send; no limit by default.")
-@_option(
+@flag("sandbox", "--messages-per-minute", type=click.IntRange(1), help="What a mailbox may send; no limit by default.")
+@flag(
+    "sandbox",
     "--max-message-bytes",
     type=click.IntRange(1),
     default=35 * 2**20,
     show_default=True,
     help="The largest mail that is sent.",
 )
-@_option(
+@flag(
+    "sandbox",
     "--notifications",
     type=click.Choice(["sent", "lost", "refused"]),
     default="sent",
     show_default=True,
     help="Whether a client is told of what happens: yes, never, or it may not even ask.",
 )
-@_option(
+@flag(
+    "sandbox",
     "--keep-alive-seconds",
     type=click.FloatRange(0.1, 600),
     default=45.0,
     show_default=True,
     help="How often an idle connection for notifications shows that it is alive.",
 )
-@_option(
+@flag(
+    "sandbox",
     "--record",
     "record_to",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Write every request and answer to files there.",
 )
-@_option("--tls-cert", type=click.Path(path_type=Path), metavar="FILE", help="PEM: certificate and chain.")
-@_option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="PEM: its key.")
-@click.option("--json", "as_json", is_flag=True, help="Tell where it listens, and who there is, as one line of JSON.")
+@flag("sandbox", "--tls-cert", type=click.Path(path_type=Path), metavar="FILE", help="PEM: certificate and chain.")
+@flag("sandbox", "--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="PEM: its key.")
+@flag(
+    "sandbox", "--json", "as_json", is_flag=True, help="Tell where it listens, and who there is, as one line of JSON."
+)
 def command(**given: Any) -> None:  # noqa: ANN401 - what click hands over
     """The sandbox Exchange: an EWS server in memory, for trying things out. It is no mail server: nothing leaves this
     machine, and when it stops all is forgotten.

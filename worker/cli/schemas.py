@@ -7,11 +7,12 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
+from worker.cli.options import flag
 from worker.events.schemas import asyncapi_path, event_schemas, schemas_path
 
 
 @click.command("schemas")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@flag("schemas", "--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, as_json: bool) -> None:
     """Where the JSON Schema of each event and the AsyncAPI document of the broker are.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from worker.cli.eml import UnusableMailError, event_of
-from worker.cli.options import with_settings
+from worker.cli.options import flag, with_settings
 from worker.cli.output import progress_bar
 from worker.cli.session import over_broker
 from worker.clock import SystemClock
@@ -33,10 +33,10 @@ class Event:
 
 @click.command("send")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
-@click.option("--bulk", is_flag=True, help="As a campaign: into the queue that never delays other mail.")
-@click.option("--source", default="/mailrouter/send", show_default=True, help="CloudEvents source of .eml files.")
-@click.option("--unchecked", is_flag=True, help="Publish invalid events, too; the worker will refuse them.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: how many, and their ids.")
+@flag("send", "--bulk", is_flag=True, help="As a campaign: into the queue that never delays other mail.")
+@flag("send", "--source", default="/mailrouter/send", show_default=True, help="CloudEvents source of .eml files.")
+@flag("send", "--unchecked", is_flag=True, help="Publish invalid events, too; the worker will refuse them.")
+@flag("send", "--json", "as_json", is_flag=True, help="Print JSON: how many, and their ids.")
 @with_settings("amqp_url", "max_event_bytes", "horizon_days")
 def command(  # noqa: PLR0913 - its flags
     settings: Settings, files: tuple[Path, ...], source: str, *, bulk: bool, unchecked: bool, as_json: bool

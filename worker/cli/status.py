@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from worker.cli.fleet import Status, as_data, mailbox_rows, queue_rows, worker_rows
-from worker.cli.options import with_settings
+from worker.cli.fleet import FEW, Status, as_data, mailbox_rows, queue_rows, worker_rows
+from worker.cli.options import flag, with_settings
 from worker.cli.output import show_rows, table_of
 from worker.cli.session import over_broker
 from worker.clock import SystemClock
@@ -40,9 +40,15 @@ _QUEUES = ("Queue", "Waiting", "Consumers", "For")
 
 
 @click.command("status")
-@click.option("--all", "everything", is_flag=True, help="Every mailbox that is read, not only those in trouble.")
-@click.option("--watch", is_flag=True, help=f"Again every {WATCH_SECONDS:.0f} seconds, until interrupted.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; with --watch one document a line.")
+@flag(
+    "status",
+    "--all",
+    "everything",
+    is_flag=True,
+    help=f"Every mailbox that is read, though more than {FEW}.",
+)
+@flag("status", "--watch", is_flag=True, help=f"Again every {WATCH_SECONDS:.0f} seconds, until interrupted.")
+@flag("status", "--json", "as_json", is_flag=True, help="Print JSON; with --watch one document a line.")
 @with_settings("amqp_url")
 def command(settings: Settings, *, everything: bool, watch: bool, as_json: bool) -> None:
     """The fleet: its workers, who says when mailboxes are read, mailboxes in trouble and why, and the queues.
@@ -56,7 +62,7 @@ def command(settings: Settings, *, everything: bool, watch: bool, as_json: bool)
         asker = await Asker.open(session)
         with _shown(as_json=as_json, watch=watch) as show:
             while True:
-                status = Status(await asker.ask(everything=everything), clock.now())
+                status = Status(await asker.ask(everything=True), clock.now(), everything=everything or as_json)
                 show(status)
                 if not watch:
                     return status

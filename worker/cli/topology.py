@@ -4,7 +4,7 @@ import json
 
 import click
 
-from worker.cli.options import with_settings
+from worker.cli.options import flag, with_settings
 from worker.cli.output import show_rows
 from worker.cli.session import over_broker
 from worker.rabbitmq.connection import Session
@@ -13,7 +13,7 @@ from worker.settings import Settings
 
 
 @click.group("topology", invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the arguments of each queue.")
+@flag("topology", "--json", "as_json", is_flag=True, help="Print JSON, with the arguments of each queue.")
 @click.pass_context
 def command(ctx: click.Context, *, as_json: bool) -> None:
     """The exchanges, queues and bindings on the broker. All are durable; all queues are quorum queues.

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from worker.cli.fleet import Status, as_data, lasted, mailbox_rows, queue_rows, worker_rows
+from worker.cli.fleet import FEW, Status, as_data, lasted, mailbox_rows, queue_rows, worker_rows
 from worker.events.fleet import InboundState, MailboxState, OutboundState, WorkerState
 from worker.rabbitmq.fleet import FleetState, QueueState
 from worker.rabbitmq.topology import POLLS
@@ -36,6 +36,16 @@ def scheduler(*trouble: MailboxState, **counts: int) -> WorkerState:
     inbound = InboundState(scheduler=True, polling=2, mailboxes=counts, trouble=trouble)
     reader = WorkerState(worker="reader", version="0.1.0", roles=("inbound",), profiles=4, inbound=inbound)
     return reader.model_copy(update={"started_at": "2026-11-23T06:00:00Z"})
+
+
+def test_few_mailboxes_are_all_listed_of_many_those_in_trouble() -> None:
+    def listed(count: int, *, everything: bool = False) -> int:
+        mailboxes = tuple(ANNA.model_copy(update={"mailbox": f"{number}@contoso.example"}) for number in range(count))
+        inbound = InboundState(scheduler=True, trouble=(ANNA,), all=mailboxes)
+        fleet = FleetState((READER.model_copy(update={"inbound": inbound}),), (), 0)
+        return len(mailbox_rows(Status(fleet, NOW, everything=everything)))
+
+    assert (listed(FEW), listed(FEW + 1), listed(FEW + 1, everything=True)) == (FEW, 1, FEW + 1)
 
 
 def test_a_worker_is_one_row() -> None:
