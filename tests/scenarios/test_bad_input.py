@@ -41,7 +41,7 @@ def _bad_events() -> list[Bad]:
         *(each for each in BAD if each.name != "time ahead"),  # that one is ahead of the unit tests' clock
         Bad("bytes at both ends", b" \r\n{}\x00 \n", "", "not JSON", WITHOUT_AN_ID),
         Bad("time ahead", orjson.dumps(ahead), "time", "more than an hour ahead"),
-        Bad("oversize", orjson.dumps(request("big", attachments=[big])), "", f"{MAX_EVENT_BYTES} bytes", WITHOUT_AN_ID),
+        Bad("oversize", orjson.dumps(request(EMAIL_ID, attachments=[big])), "", f"{MAX_EVENT_BYTES} bytes"),
     ]
     return [
         Bad(

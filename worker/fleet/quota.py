@@ -20,6 +20,12 @@ from worker.mail.transport import WorkingMailbox
 BATCH_REQUESTS: Final = 4
 """Draft, look, send; a look into a mailbox that was not lately sent from takes two."""
 
+MEASURED_MAILS: Final = 10
+"""So many mails tell what one takes: alone in its batch three requests, with others a fraction."""
+
+CHEAPEST: Final = 0.3
+"""Ten mails in three requests."""
+
 LATER_SECONDS: Final = 1.0
 """When a mail is looked at again for which there is perhaps room by then, or in another worker."""
 
@@ -34,12 +40,18 @@ class Allowed:
 
 @dataclass(slots=True)
 class _Profile:
-    """`made`: when requests were made within the last minute; `batches`: those under way."""
+    """`made`: when requests were made within the last minute; `batches`: those under way. `early`: mails that came
+    before anything might be asked. `cost`: how many requests a mail took of late; `requests`, `mails`: those since.
+    """
 
     per_minute: int
     made: deque[float] = field(default_factory=deque)
     batches: int = 0
     lines: Lines = field(default_factory=Lines)
+    early: int = 0
+    cost: float = BATCH_REQUESTS
+    requests: int = 0
+    mails: int = 0
 
     def used(self, now: float) -> int:
         while self.made and self.made[0] <= now - WINDOW_SECONDS:
@@ -75,25 +87,33 @@ class Quota:
         now, limit = self._clock.monotonic(), allowed.per_minute
         state = self._profiles.setdefault(profile, _Profile(limit))
         state.follow(limit, now)
+        share = self._share(profile, limit)
+        if self._peers.settles_in and state.early < share // BATCH_REQUESTS:
+            state.early += 1
+            return self._peers.settles_in
         opens_in = self._opens_in(state, profile, limit)
         if not opens_in and state.lines.free(now, bulk=bulk, due=due):
             return None
-        batches = max(1, limit // BATCH_REQUESTS)
-        part = batches if due else max(self._peers.share(batches, _place(profile)), batches / self._peers.takers)
-        return state.lines.place(now + opens_in, WINDOW_SECONDS / part, bulk=bulk, due=due) - now
+        part = limit if due else max(share, limit / self._peers.takers)
+        return state.lines.place(now + opens_in, WINDOW_SECONDS * state.cost / part, bulk=bulk, due=due) - now
 
     def begin(self, profile: str) -> None:
         if state := self._profiles.get(profile):
             state.batches += 1
 
-    def end(self, profile: str) -> None:
+    def end(self, profile: str, mails: int) -> None:
         if (state := self._profiles.get(profile)) and state.batches:
             state.batches -= 1
+            state.mails += mails
+            if state.mails >= MEASURED_MAILS:
+                state.cost = min(BATCH_REQUESTS, max(CHEAPEST, state.requests / state.mails))
+                state.requests = state.mails = 0
 
     def made(self, profile: str) -> None:
         """A request, whatever it was for, and whatever came of it."""
         if state := self._profiles.get(profile):
             state.made.append(self._clock.monotonic())
+            state.requests += 1
 
     def sent(self) -> dict[WorkingMailbox, tuple[float, ...]]:
         """When requests were made within the last minute, for the other workers: a profile is a place without an
@@ -120,14 +140,18 @@ class Quota:
     def _opens_in(self, state: _Profile, profile: str, limit: int) -> float:
         if self._peers.settles_in:
             return self._peers.settles_in
-        now, place = self._clock.monotonic(), _place(profile)
-        share = BATCH_REQUESTS * self._peers.share(max(1, limit // BATCH_REQUESTS), place)
+        now, place, share = self._clock.monotonic(), _place(profile), self._share(profile, limit)
         wanted = state.used(now) + BATCH_REQUESTS
         if wanted <= share and wanted + self._peers.sent(place) <= max(limit, BATCH_REQUESTS):
             return 0.0
-        if share and wanted > share and state.made:
-            return max(LATER_SECONDS, state.made[0] + WINDOW_SECONDS - now)
+        too_many = len(state.made) + BATCH_REQUESTS - share  # what those under way will make is not known yet
+        if share and too_many > 0 and state.made:
+            return max(LATER_SECONDS, state.made[min(too_many, len(state.made)) - 1] + WINDOW_SECONDS - now)
         return LATER_SECONDS
+
+    def _share(self, profile: str, limit: int) -> int:
+        """How many requests this worker may make in a minute: whole batches, so that each limit is used by somebody."""
+        return BATCH_REQUESTS * self._peers.share(max(1, limit // BATCH_REQUESTS), _place(profile))
 
 
 def _place(profile: str) -> WorkingMailbox:

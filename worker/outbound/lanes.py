@@ -353,7 +353,7 @@ class Lanes:
             _log.exception("a bug stopped a batch", mailbox=lane.working.address, mails=len(asked))
             await self._one_by_one(lane, asked)
         finally:
-            self._quota.end(lane.working.profile)
+            self._quota.end(lane.working.profile, len(asked))
         self._note(asked)
 
     def _paused(self, entry: Entry, *, claim: bool = False) -> Deferred | None:
