@@ -19,6 +19,7 @@ from worker.rabbitmq.broker import CLOUDEVENTS_JSON, Publisher, RabbitBroker
 from worker.rabbitmq.connection import Session
 from worker.settings import ConfigurationError, Settings
 
+_MOST_ID_BYTES = 255
 IN_FLIGHT = 100
 """Events published and not yet confirmed, at once."""
 
@@ -122,6 +123,8 @@ def _event(place: str, event: object) -> tuple[str, Event]:
     event_id = event.get("id") if isinstance(event, dict) else None
     if not isinstance(event_id, str) or not event_id:
         raise ConfigurationError(f"{place}: not a CloudEvent: it has no id")
+    if len(event_id.encode("utf-8", "replace")) > _MOST_ID_BYTES:
+        raise ConfigurationError(f"{place}: id: is longer than {_MOST_ID_BYTES} bytes, the most a message id can have")
     return place, Event(event_id, json.dumps(event, separators=(",", ":")).encode())
 
 

@@ -79,7 +79,8 @@ class Exchange:
     `takes_message_id` turns False when the server has shown that it lets nobody set InternetMessageId; it then gives
     its own on sending. `keeps_message_id` says whether mail leaves with the one it was drafted with: some servers
     replace it on sending, and tell nobody. None until a mail of ours was seen that has left. `makes_text` turns False
-    when the server has shown that it makes no plain text beside an HTML body.
+    when the server has shown that it makes no plain text beside an HTML body, `finds_together` when it has answered for
+    one of several folders.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Exchange:
     ) -> None:
         self.endpoint = endpoint
         self.takes_message_id = True
+        self.finds_together = True
         self.keeps_message_id: bool | None = None
         self.makes_text = True
         self._observe = observe
@@ -253,13 +255,19 @@ class Exchange:
         )
 
 
+INCOMPLETE: Final = "answer-incomplete"
+
+NO_ANSWER: Final = "no-answer"
+"""How the codes of what was asked and not answered begin."""
+
+
 def whole(
     got: tuple[ResponseMessage, ...] | Trouble, expected: int, trail: Trail
 ) -> tuple[ResponseMessage, ...] | Trouble:
     """EWS answers in the order asked. Which answer is missing cannot be told, so none is believed then."""
     if isinstance(got, Trouble) or len(got) == expected:
         return got
-    return trail.trouble("answer-incomplete", UNREADABLE, f"{len(got)} answers to {expected} questions")
+    return trail.trouble(INCOMPLETE, UNREADABLE, f"{len(got)} answers to {expected} questions")
 
 
 def _unanswered(answer: NoAnswer, trail: Trail, *, greeting: bool) -> Trouble:
@@ -268,7 +276,7 @@ def _unanswered(answer: NoAnswer, trail: Trail, *, greeting: bool) -> Trouble:
         verdict = judged(Disposition.PAUSE, Scope.SERVER, remedies.UNREACHABLE)
         return trail.trouble("unreachable", verdict, f"no answer to a greeting: {answer.text}")
     if answer.sent:
-        return trail.trouble(f"no-answer-{answer.kind}", _LOST, f"no whole answer: {answer.text}")
+        return trail.trouble(f"{NO_ANSWER}-{answer.kind}", _LOST, f"no whole answer: {answer.text}")
     remedy = NOT_REACHED.get(answer.kind, remedies.UNREACHABLE)
     verdict = judged(Disposition.PAUSE, Scope.SERVER, remedy)
     return trail.trouble(answer.kind, verdict, f"no connection: {answer.text}")

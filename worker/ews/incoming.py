@@ -7,8 +7,9 @@ from lxml import etree
 
 from worker.ews import remedies
 from worker.ews.answer import ResponseMessage, read, read_root
+from worker.ews.codes import BUSY
 from worker.ews.content import ContentReader
-from worker.ews.exchange import Exchange, Request, whole
+from worker.ews.exchange import NO_ANSWER, Exchange, Request, whole
 from worker.ews.folders import Folders
 from worker.ews.operations import (
     conversation,
@@ -51,7 +52,6 @@ _SHAPE_REFUSED: Final = frozenset({"ErrorSchemaValidation", "ErrorInvalidPropert
 _NO_INTERNET_FORM: Final = frozenset(
     {"ErrorUnsupportedMimeConversion", "ErrorUnsupportedTypeForConversion", "ErrorContentConversionFailed"}
 )
-_NO_CONVERSATION: Final = frozenset({"ErrorItemNotFound", "ErrorInvalidId", "ErrorInvalidIdMalformed"})
 _TO_FOLDER_GONE: Final = frozenset({"ErrorToFolderNotFound", "ErrorFolderNotFound", "ErrorInvalidFolderId"})
 _NO_MAIL: Final = Reason(
     "no-mail", Scope.MESSAGE, "Exchange shows nothing of the item that is attached", remedies.UNREADABLE_MAIL
@@ -115,7 +115,7 @@ class EwsIncomingMailbox:
         answer = await self._one("SyncFolderItems", body)
         if isinstance(answer, Trouble):
             return StateLost() if answer.code == "ErrorInvalidSyncStateData" else of_mailbox(answer)
-        return sync_folder_items.changes(answer) or of_mailbox(answer.trouble)
+        return sync_folder_items.changes(answer, state, most) or of_mailbox(answer.trouble)
 
     async def fetch(self, ids: Sequence[str], *, bare: bool = False) -> Sequence[Fetched]:
         return [
@@ -164,8 +164,9 @@ class EwsIncomingMailbox:
         answer = await self._one("GetConversationItems", body)
         if not isinstance(answer, Trouble):
             return conversation.sent_copies(answer, self._address.rpartition("@")[2])
-        cannot_tell = answer.code in _NO_CONVERSATION or isinstance(of_mail(answer), Unreadable)
-        return () if cannot_tell else of_mailbox(answer)
+        verdict = answer.verdict
+        again = verdict is BUSY or verdict.about_account or verdict.scope is Scope.SERVER
+        return of_mailbox(answer) if again or answer.code.startswith(NO_ANSWER) else ()
 
     async def finish(self, ids: Sequence[str], how: Finish) -> Deferred | Rejected | None:
         """Batch by batch; one mail that does not allow it holds up no other."""
@@ -210,9 +211,13 @@ class EwsIncomingMailbox:
             extent = Extent.WITHOUT_TEXT
             answers = await self._get(ids, extent)
             self._exchange.makes_text = _refuses_the_shape(answers)
-        if isinstance(answers, Trouble):
-            return [of_mailbox(answers, one_mail=len(ids) == 1)] * len(ids)
-        return [_fetched(answer, extent) for answer in answers]
+        if not isinstance(answers, Trouble):
+            return [_fetched(answer, extent) for answer in answers]
+        if len(ids) > 1 and not answers.verdict.scope.beyond_message and not answers.code.startswith(NO_ANSWER):
+            alone = [found for each in ids for found in await self._fetch([each], bare=bare)]
+            if not all(isinstance(each, Deferred) for each in alone):
+                return alone  # one of them was the cause
+        return [of_mailbox(answers, one_mail=len(ids) == 1)] * len(ids)
 
     async def _get(self, ids: Sequence[str], extent: Extent) -> Sequence[ResponseMessage] | Trouble:
         body = get_item.request(self._address, ids, extent, impersonate=self._impersonate)

@@ -9,7 +9,7 @@ import structlog
 
 from worker.clock import Clock
 from worker.ews.answer import ResponseMessage
-from worker.ews.exchange import Exchange
+from worker.ews.exchange import INCOMPLETE, Exchange
 from worker.ews.look import Looker
 from worker.ews.operations import create_item, find_item, retire, send_item
 from worker.ews.operations.find_item import Folder, Page
@@ -141,11 +141,21 @@ class EwsMailbox:
         return of_draft(answer.trouble)
 
     async def _find(self, folders: Sequence[Folder], offset: int, size: int) -> Sequence[Page] | Trouble:
+        pages: list[Page] = []
+        if len(folders) > 1 and not self._exchange.finds_together:
+            for folder in folders:
+                found = await self._find([folder], offset, size)
+                if isinstance(found, Trouble):
+                    return found
+                pages += found
+            return pages
         body = find_item.request(self._address, folders, offset=offset, size=size, impersonate=self._impersonate)
         answers = await self._exchange.call("FindItem", self._address, body, len(folders))
         if isinstance(answers, Trouble):
-            return answers
-        pages: list[Page] = []
+            if len(folders) == 1 or answers.code != INCOMPLETE:
+                return answers
+            self._exchange.finds_together = False
+            return await self._find(folders, offset, size)
         for answer in answers:
             page = find_item.page(answer, offset) if answer.succeeded else None
             if page is None:

@@ -17,6 +17,7 @@ What is shown here as a live draft was one at some moment of the look; nothing t
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import Final, Literal
 
 from worker.ews.operations.find_item import Folder, Page, Row
@@ -111,5 +112,6 @@ class _Scan:
     def _reaches(self, folder: Folder, page: Page) -> bool:
         if page.last or self._anchors.get(folder) in page.rows:
             return True
-        oldest = next((row.modified_at for row in reversed(page.rows) if row.modified_at is not None), None)
-        return oldest is not None and oldest < self._bounds[folder]
+        moments = [row.modified_at for row in page.rows if row.modified_at is not None]
+        in_order = all(later >= sooner for later, sooner in pairwise(moments))  # not every server sorts
+        return bool(moments) and in_order and moments[-1] < self._bounds[folder]

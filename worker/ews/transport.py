@@ -10,7 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Final, Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -36,6 +36,8 @@ _SLOWEST_BYTES_PER_SECOND: Final = 64 * 2**10
 """A request that is taken more slowly than this is given up: 55 MB may take a quarter of an hour."""
 CONNECTIONS: Final = 100
 """At once, for one session. How many requests are under way is the lanes' decision; this only bounds a mistake."""
+_MOST_CUT: Final = 2
+"""So many kept connections in a row that were closed when they were used again: from then on none is kept."""
 _IDLE_SECONDS: Final = 15.0
 _SIGNED_IN_IDLE_SECONDS: Final = 100.0
 """So long an unused connection is kept; one that is signed in longer, but less than IIS does (120 s by default)."""
@@ -156,15 +158,17 @@ class Wire:
         # Whether a connection was had is the line between "not done" and "perhaps done", so it is noted, not guessed.
         trace = aiohttp.TraceConfig()
         trace.on_connection_create_end.append(_connected)
-        trace.on_connection_reuseconn.append(_connected)
+        trace.on_connection_reuseconn.append(_reused)
         # No cookies: one session serves many mailboxes, and affinity to one of their servers would be wrong for others.
         self._session = aiohttp.ClientSession(
             connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[trace]
         )
+        self._connector = connector
+        self._cut_in_a_row = 0
 
     async def post(self, headers: Mapping[str, str], body: Sequence[bytes | Upload]) -> Answer | NoAnswer:
         """Send one request; at most once. The time to answer begins anew with each portion the server takes."""
-        state = SimpleNamespace(connected=False)
+        state = SimpleNamespace(connected=False, reused=False)
         size = sum(map(len, body))
         patience = asyncio.timeout(self._timeout_seconds)
         in_memory = [piece for piece in body if isinstance(piece, bytes)]
@@ -176,19 +180,19 @@ class Wire:
                 self._session.post(
                     self._url,
                     data=data,
-                    headers={**headers, "Content-Length": str(size)},
+                    headers={**headers, **self._connector.headers, "Content-Length": str(size)},
                     allow_redirects=False,
                     proxy=self._proxy,
                     trace_request_ctx=state,
                 ) as response,
             ):
-                return await self._whole(response)
+                return self._noted(await self._whole(response), reused=state.reused)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return _no_answer(error, sent=state.connected)
+            return self._noted(_no_answer(error, sent=state.connected), reused=state.reused)
 
     async def get(self, headers: Mapping[str, str]) -> Answer | NoAnswer:
         """Ask for what is there. A question does nothing: where a kept connection was cut, it may be put twice."""
-        state = SimpleNamespace(connected=False)
+        state = SimpleNamespace(connected=False, reused=False)
         try:
             async with (
                 asyncio.timeout(self._timeout_seconds),
@@ -208,10 +212,10 @@ class Wire:
 
         No longer than `quiet_seconds` is waited for each portion. What the sink raises comes out here.
         """
-        state = SimpleNamespace(connected=False)
+        state = SimpleNamespace(connected=False, reused=False)
         data = b"".join(piece for piece in body if isinstance(piece, bytes))
         # Unpacked, a small portion could become a very large one.
-        sent = {**headers, "Accept-Encoding": "identity", "Content-Length": str(len(data))}
+        sent = {**headers, **self._connector.headers, "Accept-Encoding": "identity", "Content-Length": str(len(data))}
         async with contextlib.AsyncExitStack() as closing:
             try:
                 async with asyncio.timeout(quiet_seconds):
@@ -237,6 +241,17 @@ class Wire:
                 if not portion:
                     return Answer(response.status, response.headers, b"")
                 await sink(portion)
+
+    def _noted(self, answer: Answer | NoAnswer, *, reused: bool) -> Answer | NoAnswer:
+        """Some servers close a connection after each answer without saying so: the next request over it is lost. Where
+        there is one at a time, it is kept all the same: it was signed in.
+        """
+        if reused:
+            cut = isinstance(answer, NoAnswer) and answer.kind == "cut"
+            self._cut_in_a_row = self._cut_in_a_row + 1 if cut else 0
+            if self._cut_in_a_row == _MOST_CUT and self._connector.limit > 1:
+                self._connector.keep_none()
+        return answer
 
     async def _whole(self, response: aiohttp.ClientResponse) -> Answer | NoAnswer:
         text = await _bounded(response.content, self._most_bytes)
@@ -274,6 +289,10 @@ class Wire:
             return max(0.0, (moment - self._clock.now()).total_seconds())
         except (ValueError, TypeError):
             return None
+
+
+async def _reused(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+    context.trace_request_ctx.connected = context.trace_request_ctx.reused = True
 
 
 async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
@@ -351,9 +370,15 @@ def certificate_kind(error: Exception) -> Literal["certificate-untrusted", "cert
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Notes which connection a request gets."""
+    """Notes which connection a request gets. `headers` go along with each."""
 
     connection: Connection
+    headers: Mapping[str, str] = MappingProxyType({})
+
+    def keep_none(self) -> None:
+        """From now on each connection is closed behind its answer."""
+        self._force_close = True
+        self.headers = {"Connection": "close"}
 
     async def connect(
         self,

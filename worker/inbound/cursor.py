@@ -30,9 +30,11 @@ class Cursor:
     walking: bool = True
 
     def owes(self, arrival: Arrival) -> bool:
-        if not self.walking or self.since is None or arrival.received_at is None:
+        if not self.walking or self.since is None:
             return True
-        return arrival.received_at >= self.since and arrival.id not in self.present
+        if arrival.id in self.present:
+            return False
+        return arrival.received_at is None or arrival.received_at >= self.since
 
     def after(self, state: str, *, last: bool) -> "Cursor":
         """The cursor behind a page of changes that has been dealt with."""

@@ -51,7 +51,8 @@ async def gather(  # noqa: PLR0913 - what there is, where it goes, and the limit
     max_bytes: int = MAX_BYTES,
 ) -> Gathered | Vanished | Deferred:
     """Every file of a normalised mail. Up to `inline_bytes` it stays in the event, while all of those, written in
-    base64, have room in `total_bytes`. One that cannot be read, or exceeds `max_bytes`, does not cost the mail.
+    base64, have room in `total_bytes`. One that cannot be read, or exceeds `max_bytes`, does not cost the mail; nor
+    does one that could not be had again and again, so that the mail is read without its body.
 
     Raises `Unstored`. `key` is what all keys of this mail begin with.
     """
@@ -73,7 +74,9 @@ async def gather(  # noqa: PLR0913 - what there is, where it goes, and the limit
         elif isinstance(taken, Unreadable):
             left_out.append(f'the attachment "{file.name}" cannot be read ({taken.reason.code})')
         elif isinstance(taken, Deferred):
-            return taken
+            if not mail.bare or taken.reason.scope.beyond_message:
+                return taken
+            left_out.append(f'the attachment "{file.name}" could not be had ({taken.reason.code})')
         else:
             files.append(taken)
             room -= (len(taken.content) + 2) // 3 * 4 if taken.content is not None else 0

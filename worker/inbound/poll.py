@@ -200,14 +200,15 @@ class Poll:
         for start in range(0, len(owed), BATCH):
             ids = [each.id for each in owed[start : start + BATCH]]
             fetched = await self._fetch(ids)
+            held: Deferred | None = None
             for mail_id, found in zip(ids, fetched, strict=True):
                 failure = await self._settle(mail_id, found)
-                if failure:
-                    await self._flush()  # what came before it need not wait for it
-                    return failure
-            failure = await self._flush()
-            if failure:
-                return failure
+                held = held or failure
+                if failure and (_unanswered(failure) or not _of_one_mail(failure)):
+                    break
+            failure = await self._flush()  # what can be had need not wait for what cannot
+            if held or failure:
+                return held or failure
         return None
 
     async def _one_item(self) -> Deferred | None:
@@ -226,11 +227,14 @@ class Poll:
             return fetched
         alone: list[Fetched] = []
         for mail_id in ids:
-            alone += await self._mailbox.fetch([mail_id]) if not any(map(_unanswered, alone)) else [alone[-1]]
+            silent = next((each for each in alone if _unanswered(each) and not _too_large(each)), None)
+            alone += [silent] if silent else await self._mailbox.fetch([mail_id])
         return alone
 
     async def _settle(self, mail_id: str, found: Fetched) -> Deferred | None:
         """Make this mail ready to be published, or see it off some other way. None when it holds nothing up."""
+        if isinstance(found, IncomingMail) and not self._cursor.owes(Arrival(mail_id, found.received_at)):
+            return None  # the server had not said when it came
         taken = await self._taken(found)
         if self._blames(mail_id, taken) and not (isinstance(found, IncomingMail) and found.bare):
             (bare,) = await self._mailbox.fetch([mail_id], bare=True)
@@ -245,7 +249,7 @@ class Poll:
             case Deferred(reason) if self._blames(mail_id, taken):
                 return await self._quarantine(mail_id, reason)
             case Deferred():
-                self._stuck = mail_id if _of_one_mail(taken) else ""
+                self._stuck = self._stuck or (mail_id if _of_one_mail(taken) else "")
                 return taken
             case Passed() | Vanished():
                 pass
@@ -255,7 +259,7 @@ class Poll:
         """Whether this mail itself is the trouble. One that has held up many polls in a row is taken to be."""
         if isinstance(taken, Deferred):
             suspected = mail_id == self._ticket.suspect and _of_one_mail(taken)
-            return suspected or taken.reason.code == _TOO_LARGE
+            return suspected or _too_large(taken)
         return isinstance(taken, Unreadable)
 
     async def _taken(self, found: Fetched) -> Taken:
@@ -339,6 +343,10 @@ def _page_size(cursor: Cursor) -> int:
 
 def _unanswered(found: Fetched) -> bool:
     return isinstance(found, Deferred) and found.reason.code.startswith(_NO_ANSWER)
+
+
+def _too_large(found: Fetched | Taken) -> bool:
+    return isinstance(found, Deferred) and found.reason.code == _TOO_LARGE
 
 
 def _of_one_mail(failure: Deferred) -> bool:

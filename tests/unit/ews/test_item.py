@@ -146,8 +146,9 @@ CREATE = '<t:Create><t:{0}><t:ItemId Id="{1}"/>{2}</t:{0}></t:Create>'
 STATE = "<m:SyncState>next</m:SyncState><m:IncludesLastItemInRange>true</m:IncludesLastItemInRange>"
 
 
-def page(changes: str, state: str = STATE) -> Changes | None:
-    return sync_folder_items.changes(message("SyncFolderItems", f"{state}<m:Changes>{changes}</m:Changes>"))
+def page(changes: str, state: str = STATE, before: str = "before") -> Changes | None:
+    answer = message("SyncFolderItems", f"{state}<m:Changes>{changes}</m:Changes>")
+    return sync_folder_items.changes(answer, before, most=2)
 
 
 def test_only_what_appeared_is_told_of_whatever_kind_it_is() -> None:
@@ -178,11 +179,18 @@ def test_a_page_that_may_hide_an_arrival_is_none(found: Changes | None) -> None:
 
 def test_a_server_need_not_say_that_nothing_follows() -> None:
     state = "<m:SyncState>next</m:SyncState>"
-    nothing, something = page("", state), page(CREATE.format("Message", "a", ""), state)
+    arrival = CREATE.format("Message", "a", "")
+    found = [page(changes, state) for changes in ("", arrival, 2 * arrival)]
 
-    assert nothing is not None
-    assert something is not None
-    assert (nothing.last, something.last) == (True, False)
+    assert [each and each.last for each in found] == [True, True, False]
+
+
+def test_a_page_that_leads_nowhere_is_the_last_one() -> None:
+    """Else a server that gives the same state again and again would be asked for ever."""
+    state = STATE.replace("true", "false")
+    found = [page(CREATE.format("Message", "a", ""), state, before) for before in ("before", "next")]
+
+    assert [each and each.last for each in found] == [False, True]
 
 
 def test_the_newest_of_a_page() -> None:

@@ -56,6 +56,18 @@ async def test_a_folder_is_read_down_to_its_bound_and_no_further() -> None:
     assert folders.rows_read < 1200
 
 
+async def test_a_server_that_does_not_sort_is_read_to_the_end() -> None:
+    folders = Folders()
+    for _ in range(700):
+        folders.put(SENT)
+    newest = folders.items[SENT][0]
+    folders.items[SENT].reverse()
+
+    seen = await scan(folders.find, EVERYTHING | {SENT: NOON + timedelta(seconds=5)}, 100)
+
+    assert newest.id in ids(seen, SENT)
+
+
 async def test_later_folders_are_asked_anew_after_an_earlier_one_took_several_pages() -> None:
     folders = Folders()
     deep = folders.put(DRAFTS, "s")

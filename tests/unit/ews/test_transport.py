@@ -94,6 +94,23 @@ async def test_a_kept_line_that_was_cut_meanwhile_may_have_carried_the_request()
     assert [request.body for request in server.requests] == [b"one", b"two", b"three"]
 
 
+async def test_where_no_line_is_kept_none_is_used_again() -> None:
+    """The server closes each without saying so, and the request that goes over it is lost."""
+    used: set[int] = set()
+
+    async def once(request: Request) -> bytes | None:
+        if request.connection in used:
+            return None
+        used.add(request.connection)
+        return http(200, b"yes")
+
+    async with serving(once) as server, wire_to(server.url) as wire:
+        answers = [type(await wire.post({}, [b"hello"])) for _ in range(8)]
+
+    assert answers == [Answer, NoAnswer, Answer, NoAnswer, *[Answer] * 4]
+    assert [request.headers.get("connection") for request in server.requests[4:]] == ["close"] * 4
+
+
 @pytest.mark.parametrize(
     "half", [b"HTTP/1.1 200 OK\r\nContent-Le", http(200, b"half", length=100), b"no HTTP at all\r\n\r\n"]
 )

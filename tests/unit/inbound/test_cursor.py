@@ -18,6 +18,7 @@ def test_now_begins_at_the_newest_mail_by_the_servers_clock() -> None:
     assert cursor.owes(Arrival("same second, arrived since", NOON))
     assert cursor.owes(Arrival("new", NOON + SECOND))
     assert cursor.owes(Arrival("without a time", None))
+    assert not cursor.owes(Arrival("a", None))
 
 
 def test_an_empty_inbox_owes_all_that_ever_comes() -> None:

@@ -65,10 +65,10 @@ class Kept:
 
 
 async def gathered(
-    files: Sequence[File], mailbox: Mailbox, store: Kept | None = None, **limits: Any
+    files: Sequence[File], mailbox: Mailbox, store: Kept | None = None, *, bare: bool = False, **limits: Any
 ) -> Gathered | Vanished | Deferred:
     limits = {"inline_bytes": 100, "total_bytes": 1000, "max_bytes": 10_000, **limits}
-    mail = IncomingMail("mail-1", None, files=tuple(files))
+    mail = IncomingMail("mail-1", None, files=tuple(files), bare=bare)
     return await gather(cast("IncomingMailbox", mailbox), mail, store or Kept(), "key", **limits)
 
 
@@ -179,6 +179,18 @@ async def test_trouble_beyond_the_mail_is_told_as_such() -> None:
     assert await gathered([a_file("1"), a_file("2")], Mailbox({"1": [b"x" * 500, BUSY]}), store) == BUSY
     assert await gathered([a_file("1")], Mailbox({"1": [Vanished()]}, mail=BUSY)) == BUSY
     assert store.objects == {}
+
+
+async def test_a_file_that_cannot_be_had_again_and_again_does_not_cost_the_mail() -> None:
+    """The mail is read without its body then, as the last thing that is tried."""
+    failing = Deferred(Reason("ErrorInternalServerError", Scope.MESSAGE, "it failed"))
+    mailbox = Mailbox({"1": [failing], "2": [BUSY]})
+
+    assert await gathered([a_file("1")], mailbox) == failing
+    assert await gathered([a_file("2")], mailbox, bare=True) == BUSY
+    assert await gathered([a_file("1")], mailbox, bare=True) == Gathered(
+        (), ('the attachment "a.pdf" could not be had (ErrorInternalServerError)',)
+    )
 
 
 async def test_a_full_store_comes_out() -> None:

@@ -40,13 +40,14 @@ def request(mailbox: str, state: str, most: int, *, impersonate: bool) -> Filled
     return _template(not state, impersonate).fill(values)
 
 
-def changes(message: ResponseMessage) -> Changes | None:
+def changes(message: ResponseMessage, before: str, most: int) -> Changes | None:
     """The page in a successful response message. None where it does not say all that a page must: an arrival without
-    an id would be lost. Where it does not say whether anything follows, a page without changes is the last one.
+    an id would be lost. Where it does not say whether anything follows, a page with fewer changes than were asked for
+    is the last one; and so is one that leads back to the state `before` it, whatever it says.
     """
-    state = message.element.findtext(_M + "SyncState")
-    changed = message.element.find(f"{_M}Changes/*") is not None
-    last = message.element.findtext(_M + "IncludesLastItemInRange", str(not changed).lower())
+    state = message.element.findtext(_M + "SyncState", "").strip()
+    fewer = len(message.element.findall(f"{_M}Changes/*")) < most
+    last = message.element.findtext(_M + "IncludesLastItemInRange", str(fewer).lower()).strip() in ("true", "1")
     if not state:
         return None
     arrivals = []
@@ -55,7 +56,7 @@ def changes(message: ResponseMessage) -> Changes | None:
         if arrival is None:
             return None
         arrivals.append(arrival)
-    return Changes(tuple(arrivals), state.strip(), last.strip() in ("true", "1"))
+    return Changes(tuple(arrivals), state, last or state == before)
 
 
 def _arrival(change: etree._Element) -> Arrival | None:
