@@ -186,8 +186,8 @@ BUGS = (
         (
             (
                 POLL,
-                '                self._stuck = mail_id if _of_one_mail(taken) else ""\n                return taken',
-                "                return None",
+                '(mail_id if _of_one_mail(taken) else "")\n                return taken',
+                '(mail_id if _of_one_mail(taken) else "")\n                return None',
             ),
         ),
     ),
