@@ -62,7 +62,7 @@ def test_a_raised_limit_holds_for_what_comes_after_it(*, bulk: bool) -> None:
     fleet.run(120)
     fleet.limits[ANNA] = 300
     began = fleet.clock.seconds
-    fleet.publish(ANNA, 10)
+    fleet.publish(ANNA, 10, bulk=bulk)
     fleet.run(240)
     new = [at for at, mail in fleet.sent[ANNA] if mail.number >= 600]
     assert len(new) == 10

@@ -16,6 +16,9 @@ from worker.mail.stamp import Stamp, stamp_of
 _AHEAD: Final = timedelta(hours=1)
 """How far a publisher's clock may be ahead of ours."""
 
+_READ_BYTES: Final = 16 * 2**20
+"""So much is read of an event that is too large, to tell whose it is: what RabbitMQ 4 takes at most by default."""
+
 _ENDLESS: Final = timedelta(days=366)
 """An expiry later than this after the event's time is none: the horizon ends a request long before."""
 
@@ -88,11 +91,14 @@ def decode(  # noqa: PLR0913 - what a delivery brings, and by what it is judged
     horizon_days: float,
 ) -> SendRequest | Invalid:
     """Whatever the bytes are. An event older than the horizon is not invalid: what becomes of it, the flow decides."""
+    too_large = f"the event is {len(body)} bytes long; the limit is {max_bytes} bytes"
+    if len(body) > max(max_bytes, _READ_BYTES):
+        return Invalid("", too_large)
     raw = envelope.read(body, content_type, headers)
     if isinstance(raw, str):
         return Invalid("", raw)
     if len(body) > max_bytes:
-        return _invalid(raw, "", f"the event is {len(body)} bytes long; the limit is {max_bytes} bytes")
+        return _invalid(raw, "", too_large)
     try:
         event = models.SendEvent.model_validate(raw)
     except ValidationError as error:

@@ -67,8 +67,9 @@ def _text(value: object) -> object:
 
 def _parse(body: bytes) -> tuple[object] | str:
     """The JSON value, in a tuple to tell it from the words that say why there is none."""
+    body = body.removeprefix(_MARK)  # which may be ignored (RFC 8259, 8.1)
     try:
-        return (orjson.loads(body.removeprefix(_MARK)),)  # a mark may be ignored (RFC 8259, 8.1)
+        return (orjson.loads(body),)
     except orjson.JSONDecodeError as error:
         fault = f"the body is not JSON: {error}"
     mended = _mend(body)

@@ -29,7 +29,6 @@ _PROPERTY_REFUSED: Final = frozenset(
         "ErrorInvalidPropertyForOperation",
         "ErrorInvalidPropertyRequest",
         "ErrorInvalidPropertySet",
-        "ErrorSchemaValidation",
         "ErrorUnsupportedPropertyDefinition",
     }
 )

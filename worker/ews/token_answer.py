@@ -31,7 +31,7 @@ class Refusal:
 
 def read(answer: Mapping[str, Any], where: str) -> Granted | Refusal:
     """What comes of a whole answer of the token endpoint at `where`."""
-    token, seconds = answer.get("access_token"), str(answer.get("expires_in", _USUAL_SECONDS))
+    token, seconds = answer.get("access_token"), str(answer.get("expires_in") or _USUAL_SECONDS)
     if isinstance(token, str) and seconds.isdecimal():
         return Granted(token, float(seconds))
     numbers = [each for each in answer.get("error_codes") or () if isinstance(each, int)]

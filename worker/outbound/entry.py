@@ -33,6 +33,8 @@ class Waiting:
     empty_looks: int = 0
     due_at: str = ""
     """Its turn among the mail of its mailbox, where that is what it waits for."""
+    room_at: str = ""
+    """Likewise, among the mail of its profile."""
 
 
 Outcome = Delivered | Deferred | Rejected | Unresolved | Waiting

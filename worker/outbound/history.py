@@ -17,7 +17,7 @@ class History:
     that showed nothing although there was doubt. `told`: the reason code the CRM was last told for a deferral.
     `waiting_since`: when the first of the `waits` was. `begun_in`: the mailbox that the draft of the doubt lies in.
     `unlooked`: a worker may have died over it, and no look has shown yet what became of that. `due_at`: when its turn
-    is among the mail of its mailbox, "" where it was given none.
+    is among the mail of its mailbox, `room_at`: among that of its profile; "" where it was given none.
     """
 
     attempts: int = 0
@@ -30,6 +30,7 @@ class History:
     begun_in: str = ""
     unlooked: bool = False
     due_at: str = ""
+    room_at: str = ""
 
     @classmethod
     def read(cls, headers: Mapping[str, object], now: datetime) -> "History":
@@ -45,14 +46,16 @@ class History:
             begun_in=_text(headers, "x-begun-in", most=320),
             unlooked=headers.get("x-unlooked") is True,
             due_at=_text(headers, "x-due-at"),
+            room_at=_text(headers, "x-room-at"),
         )
 
     def due_in(self, now: datetime) -> float | None:
         """Seconds until its turn, less than nothing when that was before; None where it has none."""
-        try:
-            return (datetime.fromisoformat(self.due_at) - now).total_seconds()
-        except (ValueError, TypeError):  # none, or one that nobody of ours wrote
-            return None
+        return _seconds_until(self.due_at, now)
+
+    def room_in(self, now: datetime) -> float | None:
+        """The same, of its turn among the mail of its profile."""
+        return _seconds_until(self.room_at, now)
 
     def waited(self, now: datetime) -> timedelta:
         """How long it has been waiting for something beyond the message itself."""
@@ -76,6 +79,7 @@ class History:
             "x-begun-in": self.begun_in,
             "x-unlooked": self.unlooked,
             "x-due-at": self.due_at,
+            "x-room-at": self.room_at,
         }
         return {name: value or None for name, value in written.items()}
 
@@ -92,7 +96,15 @@ class History:
             begun_in=self.begun_in or other.begun_in,
             unlooked=self.unlooked or other.unlooked,
             due_at=min(filter(None, (self.due_at, other.due_at)), default=""),
+            room_at=min(filter(None, (self.room_at, other.room_at)), default=""),
         )
+
+
+def _seconds_until(moment: str, now: datetime) -> float | None:
+    try:
+        return (datetime.fromisoformat(moment) - now).total_seconds()
+    except (ValueError, TypeError):  # none, or one that nobody of ours wrote
+        return None
 
 
 def _count(headers: Mapping[str, object], name: str) -> int:

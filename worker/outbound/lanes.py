@@ -158,8 +158,8 @@ class Lanes:
             return None  # it joins the one that is there
         if paused := self._paused(entry):
             return paused
-        if entry.verdict or entry.leaving:
-            return None  # it is only looked for
+        if _only_looked_for(entry, self._clock.now()):
+            return None
         now = self._clock.monotonic()
         slots = self._slots_of(entry.working.profile, bulk=entry.bulk)
         if self._most:
@@ -173,18 +173,18 @@ class Lanes:
         """Whether its profile has used up what it may use of its server. A mail that is only looked for goes on.
         `admitted`: it has come as far as a batch, but others were there first.
         """
-        if entry.verdict or entry.leaving:
-            return None
         now, profile, allowed = self._clock.now(), entry.working.profile, entry.allowed
+        if _only_looked_for(entry, now):
+            return None
         why, empty_looks = "its profile may make no more requests for now", entry.history.empty_looks
         if self._quota.at_once(profile, allowed) == 0:
             return Waiting(LATER_SECONDS, why, empty_looks)
-        due_in = entry.history.due_in(now)
-        if due_in is not None and due_in > DUE_SECONDS and allowed.per_minute and not admitted:
-            return Waiting(due_in, why, empty_looks)
-        due = admitted or due_in is not None or entry.unlooked or entry.doubt
+        room_in = entry.history.room_in(now)
+        if room_in is not None and room_in > DUE_SECONDS and allowed.per_minute and not admitted:
+            return Waiting(room_in, why, empty_looks)
+        due = admitted or room_in is not None or entry.unlooked or entry.doubt
         delay = self._quota.wait(profile, allowed, bulk=entry.bulk, due=due)
-        return None if delay is None else Waiting(delay, why, empty_looks, _due_at(now, delay))
+        return None if delay is None else Waiting(delay, why, empty_looks, room_at=_in(delay, now))
 
     def _slots_of(self, profile: str, *, bulk: bool) -> Slots:
         if (slots := self._slots.get((profile, bulk))) is None:
@@ -209,7 +209,7 @@ class Lanes:
         entry.admitted = delay is None
         if delay is None:
             return None
-        return Waiting(delay, "its mailbox has sent enough for now", entry.history.empty_looks, _due_at(now, delay))
+        return Waiting(delay, "its mailbox has sent enough for now", entry.history.empty_looks, due_at=_in(delay, now))
 
     def submit(self, entry: Entry) -> None:
         """Into the lane of the place it is in."""
@@ -394,8 +394,13 @@ class Lanes:
             del self._lanes[working]
 
 
-def _due_at(now: datetime, delay: float) -> str:
-    return rfc3339(now + timedelta(seconds=delay))
+def _in(seconds: float, now: datetime) -> str:
+    return rfc3339(now + timedelta(seconds=seconds))
+
+
+def _only_looked_for(entry: Entry, now: datetime) -> bool:
+    """It is to end, or to move on: no line holds it up."""
+    return bool(entry.verdict) or entry.leaving or (entry.expires_at is not None and entry.expires_at <= now)
 
 
 def _sender(entry: Entry) -> WorkingMailbox:

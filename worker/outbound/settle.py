@@ -125,11 +125,16 @@ class Settlement:
                 return "accepted"
             case Deferred():
                 return await self._defer(entry, outcome)
-            case Waiting(delay_seconds, why, empty_looks, due_at):
+            case Waiting(delay_seconds, why, empty_looks, due_at, room_at):
                 delay = self._no_longer_than(entry, self._clock.now(), delay_seconds)
                 _log(entry).waiting(until=rfc3339(self._clock.now() + timedelta(seconds=delay)), why=why)
-                due_at = due_at or entry.history.due_at
-                await self._park(entry, delay, replace(entry.history, empty_looks=empty_looks, due_at=due_at))
+                later = replace(
+                    entry.history,
+                    empty_looks=empty_looks,
+                    due_at=due_at or entry.history.due_at,
+                    room_at=room_at or entry.history.room_at,
+                )
+                await self._park(entry, delay, later)
                 return "parked"
             case Rejected(reason):
                 _log(entry).failed(reason, attempt=entry.attempt)
@@ -178,8 +183,10 @@ class Settlement:
         return "deferred"
 
     def _no_longer_than(self, entry: Entry, now: datetime, delay: float) -> float:
-        """An expiry is reported when it comes, not when the next try would have been."""
-        if entry.expires_at is None:
+        """An expiry is reported when it comes, not when the next try would have been. Where it is past, what keeps it
+        from being reported lasts.
+        """
+        if entry.expires_at is None or entry.expires_at <= now:
             return delay
         return min(delay, max(1.0, (entry.expires_at - now).total_seconds()))
 

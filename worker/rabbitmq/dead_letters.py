@@ -37,6 +37,7 @@ HISTORY_HEADERS: Final = frozenset(
             "x-empty-looks",
             "x-first-seen-at",
             "x-due-at",
+            "x-room-at",
             "x-told",
             "x-unlooked",
         ),

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from tests.unit.outbound.build import TROUBLE, entry, placed
 from tests.unit.outbound.fakes import FakeDelivery, FakeFiles, FakeTransport, Journal, StubClock
+from worker.clock import rfc3339
 from worker.events.news import News
 from worker.fleet.pace import Pace, Pacing
 from worker.fleet.pauses import Pauses
@@ -354,6 +356,32 @@ async def test_a_profile_goes_on_when_this_worker_has_a_part_of_it_again() -> No
         lanes.hold(second)
         await asyncio.wait_for(yard.something_settled.wait(), 5)
         assert lanes.hold(second) is None
+
+
+async def test_what_has_expired_waits_in_no_line() -> None:
+    """It is reported at once; else it would come back each second, until its turn."""
+    yard = Yard()
+    async with yard.open() as lanes:
+        expired = yard.clock.now() - timedelta(seconds=5)
+        later = rfc3339(yard.clock.now() + timedelta(hours=5))
+        for history in (History(due_at=later), History(room_at=later)):
+            mail = entry(pacing=Pacing(per_minute=1), history=history, expires_at=expired)
+            mail.allowed = Allowed(per_minute=4)
+            assert lanes.hold(mail) is None
+            mail.expires_at = None
+            assert isinstance(lanes.hold(mail), Waiting)
+
+
+async def test_a_turn_of_the_profile_is_none_of_the_mailbox() -> None:
+    yard, limited = Yard(), Pacing(per_minute=30)
+    async with yard.open() as lanes:
+        line = [lanes.hold(entry(f"mail-{number}", pacing=limited)) for number in range(100)]
+        turn = rfc3339(yard.clock.now())
+        held = lanes.hold(entry("had room", pacing=limited, history=History(room_at=turn)))
+    last = line[-1]
+    assert isinstance(last, Waiting)
+    assert isinstance(held, Waiting)
+    assert held.delay_seconds > last.delay_seconds
 
 
 async def test_who_does_not_answer_makes_no_line_longer() -> None:

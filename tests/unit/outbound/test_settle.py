@@ -9,7 +9,7 @@ from tests.unit.outbound.build import DEFERRED, REASON, TROUBLE, entry
 from tests.unit.outbound.fakes import FakeBroker, FakeDelivery, Journal, StubClock
 from worker import retry
 from worker.events.decode import Invalid
-from worker.mail.outcome import Delivered, Reason, Rejected, Scope, Unresolved
+from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Scope, Unresolved
 from worker.outbound.entry import Entry, Outcome, Waiting
 from worker.outbound.history import History
 from worker.outbound.settle import Settlement
@@ -85,6 +85,14 @@ async def test_a_retry_does_not_outlast_the_expiry() -> None:
     await desk.settle(DEFERRED, history=History(attempts=8), expires_at=desk.clock.now() + timedelta(seconds=90))
     [(delay, _, _)] = desk.journal.of("park")
     assert delay == 90
+
+
+async def test_a_mail_whose_expiry_is_past_does_not_circle_until_it_can_be_reported() -> None:
+    desk = Desk()
+    busy = Deferred(Reason("ErrorServerBusy", Scope.MAILBOX, "busy"), 300.0)
+    await desk.settle(busy, expires_at=desk.clock.now() - timedelta(seconds=1))
+    [(delay, _, _)] = desk.journal.of("park")
+    assert delay == 300
 
 
 async def test_waiting_is_parked_and_not_told() -> None:
