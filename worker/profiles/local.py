@@ -59,12 +59,12 @@ def _authorities(entry: Entry[Profile]) -> Iterator[Fault]:
         return
     try:
         if not path.is_file():
-            yield Fault("ca_file", f"{shown(path)} is not a readable file")
+            yield Fault("ca_file", "is not a readable file")
             return
         with path.open("rb") as file:
             found = x509.load_pem_x509_certificates(file.read(MOST_CA_BYTES))
     except OSError as error:
-        yield Fault("ca_file", f"{shown(path)} is not a readable file: {error.strerror}")
+        yield Fault("ca_file", f"is not a readable file: {error.strerror}")
     except ValueError:
         yield Fault("ca_file", f"{shown(path)} holds no certificates in PEM: -----BEGIN CERTIFICATE-----")
     else:
