@@ -16,7 +16,7 @@ from typing import Final
 import aiohttp
 import pytest
 
-from scripts.fleet import PROFILES
+from scripts.fleet import PROFILES, eventually
 from scripts.private_broker import free_ports
 from worker.sandbox.exchange import Exchange
 from worker.sandbox.server import Sandbox
@@ -90,12 +90,14 @@ async def test_a_worker_of_it(installed: Path, tmp_path: Path, amqp_url: str) ->
 
 
 async def ready(url: str, worker: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(SECONDS), aiohttp.ClientSession() as http:
-        while worker.returncode is None:
+    async with aiohttp.ClientSession() as http:
+
+        async def answers() -> bool:
+            assert worker.returncode is None, "the worker ended"
             try:
                 async with http.get(url) as answer:
-                    if answer.status == 200:
-                        return
+                    return answer.status == 200
             except aiohttp.ClientError:
-                await asyncio.sleep(0.05)
-    pytest.fail("the worker ended")
+                return False
+
+        await eventually(answers, SECONDS)

@@ -17,8 +17,8 @@ COMMANDS = ("run", "check", "profiles", "status", "autodiscover", "send", "dead"
 
 COLLECT: Final = (10_000, 20, 50)
 """Thresholds of the garbage collector: hardly anything here is garbage of its kind. Python's own make it go through all
-modules and schemas again and again, 80 ms each time: three times in a start, and 7 % of the CPU of a worker that parks
-mail; 1 % like this (callbacks of `gc`, 20,000 mails).
+modules and schemas again and again, up to 80 ms each time: 7 % of the CPU of a worker that parks mail, and 1 % like
+this (callbacks of `gc`, 20,000 mails).
 """
 
 

@@ -23,6 +23,8 @@ from worker.mail.outcome import Scope
 UNREADABLE: Final = Verdict(Disposition.LOOK, Scope.MESSAGE, remedies.NOT_EWS)
 """For an answer that says neither yes nor no."""
 
+INCOMPLETE: Final = "answer-incomplete"
+
 _PARSER: Final = etree.XMLParser(
     resolve_entities=False, no_network=True, huge_tree=False, remove_comments=True, remove_pis=True
 )
@@ -50,7 +52,7 @@ class ResponseMessage:
     def trouble(self) -> Trouble:
         """The failure it reports. A success that lacks what belongs to it counts as unreadable."""
         if self.succeeded:
-            return self.trail.trouble("answer-incomplete", UNREADABLE, "the answer lacks what a success must hold")
+            return self.trail.trouble(INCOMPLETE, UNREADABLE, "the answer lacks what a success must hold")
         return self.trail.trouble(self.code, verdict_on(self.code), f"{self.code}: {self.text}", self.back_off_seconds)
 
 

@@ -10,8 +10,9 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from worker.ews.connection import Connection
 from worker.ews.endpoint import Account, BasicSignIn, NtlmSignIn
-from worker.ews.transport import Answer, Connection
+from worker.ews.transport import Answer
 
 UNAUTHORIZED: Final = 401
 

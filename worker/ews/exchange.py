@@ -11,7 +11,7 @@ from aiohttp.abc import AbstractResolver
 from worker.clock import Clock
 from worker.ews import remedies
 from worker.ews.affinity import Affinity
-from worker.ews.answer import UNREADABLE, ResponseMessage, read, trail_of
+from worker.ews.answer import INCOMPLETE, UNREADABLE, ResponseMessage, read, trail_of
 from worker.ews.auth import Greeting, NeedsToken, SignIn, sign_in
 from worker.ews.autodiscover.locator import Locator
 from worker.ews.autodiscover.lookup import Lookup
@@ -25,7 +25,7 @@ from worker.ews.transport import USER_AGENT, Answer, NoAnswer, Wire
 from worker.ews.trouble import Trail, Trouble, Unfit
 from worker.ews.wires import Wires
 from worker.mail.incoming import Sink
-from worker.mail.outcome import Scope
+from worker.mail.outcome import NO_ANSWER, Scope
 from worker.settings import ConfigurationError
 
 _SECRET: Final = judged(Disposition.PAUSE, Scope.PROFILE, remedies.MISSING_REFERENCE, about_account=True)
@@ -163,7 +163,7 @@ class Exchange:
         endpoint = replace(self.endpoint, url=url)
         trail, began = self._trail(endpoint, request.mailbox), clock.monotonic()
         answered: list[float] = []
-        result = "no-answer"
+        result = NO_ANSWER
 
         async def noting(portion: bytes) -> None:
             if not answered:
@@ -253,12 +253,6 @@ class Exchange:
             connections=connections,
             resolver=self._resolver,
         )
-
-
-INCOMPLETE: Final = "answer-incomplete"
-
-NO_ANSWER: Final = "no-answer"
-"""How the codes of what was asked and not answered begin."""
 
 
 def whole(

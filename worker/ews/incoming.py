@@ -9,7 +9,7 @@ from worker.ews import remedies
 from worker.ews.answer import ResponseMessage, read, read_root
 from worker.ews.codes import BUSY
 from worker.ews.content import ContentReader
-from worker.ews.exchange import NO_ANSWER, Exchange, Request, whole
+from worker.ews.exchange import Exchange, Request, whole
 from worker.ews.folders import Folders
 from worker.ews.operations import (
     conversation,
@@ -38,7 +38,7 @@ from worker.mail.incoming import (
     Unreadable,
     Vanished,
 )
-from worker.mail.outcome import Deferred, Reason, Rejected, Scope
+from worker.mail.outcome import NO_ANSWER, Deferred, Reason, Rejected, Scope
 
 BATCH: Final = 10
 """Items in one request, as Exchange's throttling advice has it."""

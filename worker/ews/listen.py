@@ -18,7 +18,7 @@ from worker.ews.portions import Portions
 from worker.ews.reading import of_mailbox
 from worker.ews.transport import Answer
 from worker.ews.trouble import Trail, Trouble
-from worker.mail.outcome import Reason, Scope
+from worker.mail.outcome import NO_ANSWER, Reason, Scope
 from worker.mail.transport import WorkingMailbox
 
 QUIET_SECONDS: Final = 150.0
@@ -39,7 +39,6 @@ _UNKNOWN: Final = frozenset(
         "ErrorSubscriptionUnsubscribed",
     }
 )
-_NO_ANSWER: Final = "no-answer"
 
 Thing = TypeVar("Thing")
 
@@ -86,7 +85,7 @@ class Group:
             if failures > len(_WAITS_SECONDS):
                 self._give_up(trouble)
                 break
-            if trouble is not None and trouble.code.startswith(_NO_ANSWER):
+            if trouble is not None and trouble.code.startswith(NO_ANSWER):
                 self._tell(self._subscriptions.values())  # what the server told meanwhile went into a dead line
             if failures:
                 told = trouble.retry_after_seconds if trouble is not None else None
@@ -116,7 +115,7 @@ class Group:
                 return
         trouble = answers if isinstance(answers, Trouble) else answers[0].trouble
         reason = self._deaf[mailbox] = of_mailbox(trouble).reason
-        if reason.scope in (Scope.PROFILE, Scope.SERVER) or trouble.code.startswith(_NO_ANSWER):
+        if reason.scope in (Scope.PROFILE, Scope.SERVER) or trouble.code.startswith(NO_ANSWER):
             self._hopeless = reason
 
     async def _connect(self, seconds: float) -> Trouble | None:

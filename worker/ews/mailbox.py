@@ -8,8 +8,8 @@ from typing import Final, TypeVar
 import structlog
 
 from worker.clock import Clock
-from worker.ews.answer import ResponseMessage
-from worker.ews.exchange import INCOMPLETE, Exchange
+from worker.ews.answer import INCOMPLETE, ResponseMessage
+from worker.ews.exchange import Exchange
 from worker.ews.look import Looker
 from worker.ews.operations import create_item, find_item, retire, send_item
 from worker.ews.operations.find_item import Folder, Page

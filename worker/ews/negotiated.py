@@ -1,9 +1,10 @@
 """Signing in by NTLM: a flow, as those of `worker/ews/auth.py`, in a file of its own for the library it loads."""
 
 from worker.ews.auth import UNAUTHORIZED, Flow, Greeting
+from worker.ews.connection import Connection
 from worker.ews.endpoint import NtlmSignIn
 from worker.ews.ntlm import Ntlm
-from worker.ews.transport import Answer, Connection
+from worker.ews.transport import Answer
 
 
 class Negotiated:

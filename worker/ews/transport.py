@@ -10,18 +10,17 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from types import MappingProxyType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Final, Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
-from aiohttp.connector import Connection as PooledConnection
-from aiohttp.tracing import Trace
 
 from worker import __version__
 from worker.clock import Clock
+from worker.ews.connection import Connection, Connector
 from worker.ews.upload import Upload
 from worker.mail.incoming import Sink
 from worker.profiles.model import is_loopback
@@ -80,33 +79,6 @@ class Answer:
         return next((rest.strip() for name, _, rest in found if name.casefold() == scheme.casefold()), "")
 
 
-class Connection:
-    """The connection of a line that has one at a time, for who signs in for a whole connection. `scheme`: how NTLM is
-    offered. `channel`: what the last request went over; another one is another connection.
-    """
-
-    def __init__(self) -> None:
-        self.scheme = "NTLM"
-        self.channel: asyncio.BaseTransport | None = None
-        self._signed_in: asyncio.BaseTransport | None = None
-
-    @property
-    def signed_in(self) -> bool:
-        """Whether the connection that was signed in is still there, as far as we were told."""
-        return self._signed_in is not None and self._signed_in is self.channel and not self._signed_in.is_closing()
-
-    @signed_in.setter
-    def signed_in(self, done: bool) -> None:
-        self._signed_in = self.channel if done else None
-
-    @property
-    def certificate(self) -> bytes | None:
-        """The server's (DER), None without TLS."""
-        tls = self.channel.get_extra_info("ssl_object") if self.channel is not None else None
-        certificate: bytes | None = tls.getpeercert(binary_form=True) if tls is not None else None
-        return certificate
-
-
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
     """No whole response. `sent` is False only where no connection was ever had: then nothing can have been done."""
@@ -153,7 +125,7 @@ class Wire:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=min(_CONNECT_SECONDS, timeout_seconds))
         tls = client_context(ca_file) if url[:6].casefold() == "https:" else True
         idle_seconds = _SIGNED_IN_IDLE_SECONDS if connections == 1 else _IDLE_SECONDS
-        connector = _Connector(limit=connections, ssl=tls, resolver=resolver, keepalive_timeout=idle_seconds)
+        connector = Connector(limit=connections, ssl=tls, resolver=resolver, keepalive_timeout=idle_seconds)
         connector.connection = self.connection
         # Whether a connection was had is the line between "not done" and "perhaps done", so it is noted, not guessed.
         trace = aiohttp.TraceConfig()
@@ -367,28 +339,6 @@ def certificate_kind(error: Exception) -> Literal["certificate-untrusted", "cert
     if code in (_EXPIRED, _NOT_YET_VALID):
         return "certificate-expired"
     return "certificate-name" if code in _NAMES else "certificate-untrusted"
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Notes which connection a request gets. `headers` go along with each."""
-
-    connection: Connection
-    headers: Mapping[str, str] = MappingProxyType({})
-
-    def keep_none(self) -> None:
-        """From now on each connection is closed behind its answer."""
-        self._force_close = True
-        self.headers = {"Connection": "close"}
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
-    ) -> PooledConnection:
-        given = await super().connect(req, traces, timeout)
-        self.connection.channel = given.transport
-        return given
 
 
 def proxy_for(url: str) -> str | None:

@@ -42,8 +42,10 @@ def _two() -> dict[bool, Line]:
 class Lines:
     """Of one mailbox, or one profile: those that came `new`, and those whose moment came and that found no room then
     (`late`); each for campaign mail (True) and other. Late ones go before new ones, other mail before a campaign.
+    `limit`: so much a minute, None for no limit.
     """
 
+    limit: int | None = None
     new: dict[bool, Line] = field(default_factory=_two)
     late: dict[bool, Line] = field(default_factory=_two)
 
@@ -63,9 +65,12 @@ class Lines:
     def length(self, now: float) -> int:
         return sum(each.length(now) for each in self._all())
 
-    def stretch(self, now: float, factor: float) -> None:
-        for each in self._all():
-            each.stretch(now, factor)
+    def follow(self, limit: int | None, now: float) -> None:
+        """The limit is so much now: what is left of the lines is as long as it would be by that one."""
+        if self.limit and limit != self.limit:
+            for each in self._all():
+                each.stretch(now, self.limit / limit if limit else 0.0)
+        self.limit = limit
 
     def _all(self) -> tuple[Line, ...]:
         return (*self.new.values(), *self.late.values())

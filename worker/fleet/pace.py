@@ -49,7 +49,6 @@ class _Mailbox:
     admitted: int = 0
     lines: Lines = field(default_factory=Lines)
     early: int = 0
-    limit: int | None = None
     share: int | None = None
     seconds_a_mail: float = 0.0
 
@@ -60,12 +59,6 @@ class _Mailbox:
 
     def quiet(self, now: float) -> bool:
         return not self.used(now) and self.lines.ends_at <= now
-
-    def follow(self, limit: int | None, now: float) -> None:
-        """The limit is so much now: what is left of the lines is as long as it would be by that one."""
-        if self.limit and limit != self.limit:
-            self.lines.stretch(now, self.limit / limit if limit else 0.0)
-        self.limit = limit
 
 
 class Pace:
@@ -92,7 +85,7 @@ class Pace:
         limit = pacing.per_minute or 0
         room_left = share is None or (used < share and used + self._peers.sent(place) < limit)
         open_now = room_left and (share is None or not self._peers.settles_in)
-        state.follow(pacing.per_minute, now)
+        state.lines.follow(pacing.per_minute, now)
         state.share, state.seconds_a_mail = share, seconds_a_mail
         if room and open_now and state.lines.free(now, bulk=bulk, due=due):
             state.admitted += 1
@@ -114,7 +107,7 @@ class Pace:
         `due_in`: when the turn is that it was given before.
         """
         state = self._mailboxes.get(place)
-        if state is None or not state.share or state.limit != pacing.per_minute:
+        if state is None or not state.share or state.lines.limit != pacing.per_minute:
             return None
         if due_in is not None:
             return due_in if due_in > DUE_SECONDS else None
@@ -143,8 +136,10 @@ class Pace:
         that have used most of it.
         """
         now = self._clock.monotonic()
-        limited = [each for each in self._mailboxes.items() if each[1].limit and each[1].used(now) and each[1].sent]
-        limited.sort(key=lambda each: -len(each[1].sent) / (each[1].limit or 1))
+        limited = [
+            each for each in self._mailboxes.items() if each[1].lines.limit and each[1].used(now) and each[1].sent
+        ]
+        limited.sort(key=lambda each: -len(each[1].sent) / (each[1].lines.limit or 1))
         return {place: tuple(state.sent) for place, state in limited}
 
     def states(self) -> tuple[MailboxState, ...]:
@@ -153,7 +148,9 @@ class Pace:
         for place, state in self._mailboxes.items():
             if length := state.lines.length(now):
                 cause = (
-                    f"it may send {state.limit} a minute" if state.limit else "it sends as fast as Exchange takes it"
+                    f"it may send {state.lines.limit} a minute"
+                    if state.lines.limit
+                    else "it sends as fast as Exchange takes it"
                 )
                 found.append(
                     MailboxState(
@@ -175,9 +172,9 @@ class Pace:
 
     def _spacing(self, state: _Mailbox, place: WorkingMailbox) -> float:
         """As if all that take mail had as many to place: the broker deals it out evenly."""
-        if not state.limit:
+        if not state.lines.limit:
             return state.seconds_a_mail
-        part = max(self._peers.share(state.limit, place), state.limit / self._peers.takers)
+        part = max(self._peers.share(state.lines.limit, place), state.lines.limit / self._peers.takers)
         return max(SLACK * WINDOW_SECONDS / part, state.seconds_a_mail)
 
     def _opens_in(self, state: _Mailbox, now: float) -> float:

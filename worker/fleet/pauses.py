@@ -18,7 +18,7 @@ from worker import retry
 from worker.clock import Clock, rfc3339
 from worker.events.fleet import MailboxState
 from worker.fleet.line import Line
-from worker.mail.outcome import Deferred, Reason, Scope
+from worker.mail.outcome import NO_ANSWER, Deferred, Reason, Scope
 from worker.mail.transport import WorkingMailbox
 
 MOST: Final = 10_000
@@ -38,8 +38,6 @@ OVER_SECONDS: Final = 60.0
 
 STALE_SECONDS: Final = 600.0
 """A pause that nobody has come to probe for so long is forgotten: no mail of its scope waits any more."""
-
-_LOST: Final = "no-answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +142,7 @@ class Pauses:
         of_mailbox = own if failure.retry_after_seconds is None else busy
         key = {Scope.MAILBOX: of_mailbox, Scope.PROFILE: profile}.get(failure.reason.scope, server)
         self._fail(key, failure)
-        if failure.reason.code.startswith(_LOST):
+        if failure.reason.code.startswith(NO_ANSWER):
             silent = self._silent[server.server]
             silent.add(own)
             if len(silent) >= SILENT_MAILBOXES and key != server:
@@ -234,7 +232,7 @@ class Pauses:
         failures = before.failures + 1 if before else 1
         grown = retry.after_wait(failures - 1) * (0.75 + 0.5 * self._clock.jitter())
         seconds = failure.retry_after_seconds or grown
-        if failure.reason.code.startswith(_LOST) and failures == 1 and not proven:
+        if failure.reason.code.startswith(NO_ANSWER) and failures == 1 and not proven:
             seconds = 0.0
         self._make_room()
         told_at = known.changed_at if known else 0.0

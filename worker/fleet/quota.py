@@ -44,7 +44,6 @@ class _Profile:
     before anything might be asked. `cost`: how many requests a mail took of late; `requests`, `mails`: those since.
     """
 
-    per_minute: int
     made: deque[float] = field(default_factory=deque)
     batches: int = 0
     lines: Lines = field(default_factory=Lines)
@@ -57,12 +56,6 @@ class _Profile:
         while self.made and self.made[0] <= now - WINDOW_SECONDS:
             self.made.popleft()
         return len(self.made) + BATCH_REQUESTS * self.batches
-
-    def follow(self, limit: int, now: float) -> None:
-        """The limit is so much now: what is left of the lines is as long as it would be by that one."""
-        if limit != self.per_minute:
-            self.lines.stretch(now, self.per_minute / limit)
-        self.per_minute = limit
 
 
 class Quota:
@@ -85,8 +78,8 @@ class Quota:
             self._profiles.pop(profile, None)
             return None
         now, limit = self._clock.monotonic(), allowed.per_minute
-        state = self._profiles.setdefault(profile, _Profile(limit))
-        state.follow(limit, now)
+        state = self._profiles.setdefault(profile, _Profile())
+        state.lines.follow(limit, now)
         share = self._share(profile, limit)
         if self._peers.settles_in and state.early < share // BATCH_REQUESTS:
             state.early += 1
@@ -129,7 +122,7 @@ class Quota:
             MailboxState(
                 profile=name,
                 state="waiting",
-                cause=f"it may make {state.per_minute} requests a minute",
+                cause=f"it may make {state.lines.limit} requests a minute",
                 next_at=rfc3339(today + timedelta(seconds=state.lines.ends_at - now)),
                 waiting=state.lines.length(now),
             )

@@ -32,7 +32,7 @@ from worker.mail.incoming import (
     Unreadable,
     Vanished,
 )
-from worker.mail.outcome import Deferred, Reason, Rejected, Scope
+from worker.mail.outcome import NO_ANSWER, Deferred, Reason, Rejected, Scope
 from worker.mail.store import Unstored
 from worker.mail.trace import OFF, PollSpan, Tracing
 from worker.mail.transport import WorkingMailbox
@@ -332,7 +332,6 @@ async def quarantine(desk: Desk, mailbox: WorkingMailbox, mail_id: str, reason: 
     maillog.quarantined(mailbox.address, mailbox.profile, mail_id, reason)
 
 
-_NO_ANSWER: Final = "no-answer"
 _TOO_LARGE: Final = "no-answer-too-large"
 
 
@@ -342,7 +341,7 @@ def _page_size(cursor: Cursor) -> int:
 
 
 def _unanswered(found: Fetched) -> bool:
-    return isinstance(found, Deferred) and found.reason.code.startswith(_NO_ANSWER)
+    return isinstance(found, Deferred) and found.reason.code.startswith(NO_ANSWER)
 
 
 def _too_large(found: Fetched | Taken) -> bool:
@@ -351,7 +350,7 @@ def _too_large(found: Fetched | Taken) -> bool:
 
 def _of_one_mail(failure: Deferred) -> bool:
     """Whether the mail asked for may be the cause of this."""
-    return not failure.reason.scope.beyond_message or failure.reason.code.startswith(_NO_ANSWER)
+    return not failure.reason.scope.beyond_message or failure.reason.code.startswith(NO_ANSWER)
 
 
 def _not_confirmed(cause: str) -> Reason:

@@ -5,6 +5,10 @@ Only "final" and "everything else" can be relied on; a failure says besides how 
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
+
+NO_ANSWER: Final = "no-answer"
+"""How the codes of what was asked and not answered begin: perhaps it was done."""
 
 
 class Scope(StrEnum):

@@ -24,25 +24,14 @@ from worker.fleet.quota import LATER_SECONDS, Quota
 from worker.mail.address import same_mailbox
 from worker.mail.files import LinkedFiles
 from worker.mail.outcome import Deferred, Delivered, Reason, Scope, Unresolved
-from worker.mail.stamp import Stamp
-from worker.mail.transport import OutgoingMailbox, Transport, WorkingMailbox
+from worker.mail.transport import Transport, WorkingMailbox
 from worker.outbound import rules
 from worker.outbound.deliver import deliver, outcome_of
 from worker.outbound.entry import Create, Done, Entry, Fetch, LookFor, Move, Outcome, Waiting
 from worker.outbound.fetching import Fetching
+from worker.outbound.lane import BATCH_MAILS, LANE_MAILS, Lane
 from worker.outbound.settle import BUG
 from worker.outbound.slots import STALLED_SECONDS, Gate, Slots
-
-BATCH_MAILS: Final = 10
-"""Exchange advises at most 10 items a request; one lost answer then leaves at most 10 mails to be looked for."""
-
-BATCH_BYTES: Final = 4 * 2**20
-
-LANE_MAILS: Final = 2 * BATCH_MAILS
-"""So many wait in a lane, of campaigns and of other mail each."""
-
-MOST_SECONDS_A_MAIL: Final = 2.0
-"""A lane that is slower counts as so fast: soon it may be faster, and its mail would come back late for hours."""
 
 IDLE_LANES: Final = 200
 """Quiet lanes kept for what their mailbox object remembers of Sent Items; dropping one costs a longer look."""
@@ -57,60 +46,6 @@ _STUCK: Final = Reason(
 _log = structlog.get_logger("lanes")
 
 Settle = Callable[[Entry, Outcome], Coroutine[None, None, None]]
-
-
-class _Lane:
-    def __init__(self, working: WorkingMailbox, mailbox: OutgoingMailbox) -> None:
-        self.working = working
-        self.mailbox = mailbox
-        self.turn = asyncio.Lock()
-        self.waiting: dict[bool, dict[Stamp, Entry]] = {False: {}, True: {}}
-        self.running = {False: False, True: False}
-        self.stuck = False
-        self.under_way: dict[Stamp, Entry] = {}
-        self.fetching: dict[Stamp, Entry] = {}
-        self.seconds_a_mail = 0.05
-
-    def knows(self, stamp: Stamp) -> bool:
-        return any(stamp in each for each in (self.under_way, self.fetching, *self.waiting.values()))
-
-    def timed(self, batch: list[Entry], seconds: float) -> None:
-        """How fast it is, of late: what nobody has answered tells nothing of that."""
-        if any(isinstance(entry.step, Done) and isinstance(entry.step.outcome, Delivered) for entry in batch):
-            a_mail = min(MOST_SECONDS_A_MAIL, seconds / len(batch))
-            self.seconds_a_mail += 0.3 * (a_mail - self.seconds_a_mail)
-
-    def add(self, entry: Entry) -> bool:
-        """Join the entry with one for the same request, if there is one: the other mail's place is the better one.
-        Whether it has now a place of its own.
-        """
-        for entries in (self.under_way, self.fetching, self.waiting[False], self.waiting[True]):
-            if (known := entries.get(entry.stamp)) is not None:
-                known.merge(entry)
-                if not known.bulk and entry.stamp in self.waiting[True]:
-                    self.waiting[False][entry.stamp] = self.waiting[True].pop(entry.stamp)
-                return False
-        place = self.fetching if isinstance(entry.step, Fetch) else self.waiting[entry.bulk]
-        place[entry.stamp] = entry
-        return True
-
-    @property
-    def idle(self) -> bool:
-        return not self.fetching and not any(self.running.values())
-
-    def take(self, *, bulk: bool, most: int) -> list[Entry]:
-        """The next batch, of a few megabytes at most; empty where the mails went another way meanwhile."""
-        batch: list[Entry] = []
-        size = 0
-        for entry in self.waiting[bulk].values():
-            size += entry.message.size
-            if len(batch) == most or (batch and size > BATCH_BYTES):
-                break
-            batch.append(entry)
-        for entry in batch:
-            del self.waiting[bulk][entry.stamp]
-            self.under_way[entry.stamp] = entry
-        return batch
 
 
 class Lanes:
@@ -146,7 +81,7 @@ class Lanes:
         self._most = min(BATCH_MAILS, batch_mails)
         self._under_way: set[asyncio.Task[None]] = set()
         self._fetches: set[asyncio.Task[None]] = set()
-        self._lanes: OrderedDict[WorkingMailbox, _Lane] = OrderedDict()
+        self._lanes: OrderedDict[WorkingMailbox, Lane] = OrderedDict()
         self._concurrency = concurrency
         self._gates: defaultdict[str, Gate] = defaultdict(Gate)
         self._slots: dict[tuple[str, bool], Slots] = {}
@@ -192,7 +127,7 @@ class Lanes:
             self._slots[profile, bulk] = slots
         return slots
 
-    def _turn(self, entry: Entry, lane: _Lane | None) -> Waiting | None:
+    def _turn(self, entry: Entry, lane: Lane | None) -> Waiting | None:
         """Whether it is its turn among the mail of its mailbox."""
         now = self._clock.now()
         due_in = entry.history.due_in(now)
@@ -216,7 +151,7 @@ class Lanes:
         working = entry.working
         lane = self._lanes.get(working)
         if lane is None:
-            lane = self._lanes[working] = _Lane(working, self._transport.outgoing(working))
+            lane = self._lanes[working] = Lane(working, self._transport.outgoing(working))
             self._forget_idle()
         self._lanes.move_to_end(working)
         if isinstance(entry.step, Create):
@@ -247,7 +182,7 @@ class Lanes:
                 for entry in entries.values():
                     entry.release()
 
-    def _place(self, lane: _Lane, entry: Entry) -> None:
+    def _place(self, lane: Lane, entry: Entry) -> None:
         """Where it has to be for its next step: in line for the lane, or among those whose files are fetched."""
         if lane.add(entry) and isinstance(entry.step, Fetch) and self._most:
             fetch = self._tasks.create_task(self._fetch(lane, entry))
@@ -260,7 +195,7 @@ class Lanes:
                 lane.running[bulk] = True
                 self._spawn(self._run(lane, bulk=bulk))
 
-    async def _fetch(self, lane: _Lane, entry: Entry) -> None:
+    async def _fetch(self, lane: Lane, entry: Entry) -> None:
         """Outside of the lane's turns: a slow download delays no other mail of the sender."""
         if paused := self._paused(entry):
             entry.step = Done(paused)
@@ -296,7 +231,7 @@ class Lanes:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def _run(self, lane: _Lane, *, bulk: bool) -> None:
+    async def _run(self, lane: Lane, *, bulk: bool) -> None:
         while lane.waiting[bulk] and self._most:
             watch = self._tasks.create_task(self._watch(lane))
             slots, began = self._slots_of(lane.working.profile, bulk=bulk), self._clock.monotonic()
@@ -322,19 +257,19 @@ class Lanes:
                         self._end(entry, outcome_of(entry))
         lane.running[bulk] = False
 
-    async def _watch(self, lane: _Lane) -> None:
+    async def _watch(self, lane: Lane) -> None:
         """For one turn of a lane, until it is cancelled."""
         await self._clock.sleep(self._patience_seconds)
         lane.stuck = True
         self._give_back(lane)
 
-    def _give_back(self, lane: _Lane) -> None:
+    def _give_back(self, lane: Lane) -> None:
         for entries in lane.waiting.values():
             for entry in entries.values():
                 self._end(entry, Deferred(_STUCK))
             entries.clear()
 
-    async def _deliver(self, lane: _Lane, batch: list[Entry]) -> None:
+    async def _deliver(self, lane: Lane, batch: list[Entry]) -> None:
         asked = []
         for entry in batch:
             if held := self._full(entry, admitted=True) or self._paused(entry, claim=True):
@@ -377,7 +312,7 @@ class Lanes:
         for sender, failure in failures.values():
             self._pauses.failed(sender, failure)
 
-    async def _one_by_one(self, lane: _Lane, batch: list[Entry]) -> None:
+    async def _one_by_one(self, lane: Lane, batch: list[Entry]) -> None:
         """Find the request that the batch stumbled over: it alone shall pay for it, with an attempt."""
         for entry in batch:
             if not isinstance(entry.step, Done):

@@ -24,8 +24,7 @@ class Frames:
     """Of one channel, over which nobody else publishes. Everything here raises one of `LOST` once it is closed.
     `confirm_seconds`: how long the broker may take to confirm a message.
 
-    Confirmations are futures of our own: those of aiormq cost four callbacks each, and a timeout of asyncio for each
-    publish as much again.
+    Confirmations are futures of our own, with one timer for all: those of aiormq have three callbacks each.
     """
 
     def __init__(self, channel: aiormq.abc.AbstractChannel, confirm_seconds: float = CONFIRM_SECONDS) -> None:

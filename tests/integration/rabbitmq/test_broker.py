@@ -203,6 +203,19 @@ async def test_equal_ids_at_once_each_get_their_own_answer(broker: RabbitBroker,
     assert [type(answer) for answer in answers] == [type(None), Unconfirmed, type(None)]
 
 
+async def test_who_is_cancelled_takes_no_others_ack_along(queues: Queues, inbox: Inbox) -> None:
+    """Both are written in one piece."""
+    for _ in range(2):
+        await queues.put(topology.OUTBOUND, message())
+    first, second = [await inbox.next() for _ in range(2)]
+    acks = [asyncio.create_task(each.ack()) for each in (first, second)]
+    await asyncio.sleep(0)
+    acks[0].cancel()
+    cancelled, acked = await asyncio.gather(*acks, return_exceptions=True)
+    assert isinstance(cancelled, asyncio.CancelledError)
+    assert acked is None
+
+
 async def test_given_back_it_comes_again(queues: Queues, inbox: Inbox) -> None:
     await queues.put(topology.OUTBOUND, message())
     first = await inbox.next()

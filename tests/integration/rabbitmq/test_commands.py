@@ -13,6 +13,7 @@ from typing import Any
 import aio_pika
 import pytest
 
+from scripts.fleet import eventually
 from tests.integration.rabbitmq.commands import Command
 from tests.integration.rabbitmq.watching import SECONDS, Queues
 from worker.clock import rfc3339
@@ -144,9 +145,11 @@ async def test_a_replay_that_is_killed_loses_nothing(mailrouter: Command, queues
     count = 2000
     await bury(queues, count)
     process = await mailrouter.start("dead", "replay")
-    async with asyncio.timeout(SECONDS):
-        while await queues.count(topology.OUTBOUND) < 100:  # noqa: ASYNC110 - a broker has no event for it
-            await asyncio.sleep(0.005)
+
+    async def begun() -> bool:
+        return await queues.count(topology.OUTBOUND) >= 100
+
+    await eventually(begun, SECONDS)
     process.send_signal(signal.SIGKILL)
     await process.communicate()
     came = await queues.collect({f"m-{number}" for number in range(count)}, topology.OUTBOUND, topology.DEAD)

@@ -83,6 +83,16 @@ async def test_nothing_is_begun_while_the_broker_takes_nothing(amqp_url: str, qu
         await (await inbox.next()).ack()
 
 
+async def test_nothing_is_begun_that_comes_after_the_session_was_given_up(amqp_url: str, queues: Queues) -> None:
+    inbox = Inbox()
+    async with consuming(amqp_url, inbox, KIB) as session:
+        await queues.consumers(OUTBOUND, 1)
+        session.end("somebody found it of no use")
+        await queues.put(OUTBOUND, aio_pika.Message(b"{}"))
+        await queues.reach(OUTBOUND, 0)
+    assert inbox.empty
+
+
 def test_after_what_was_too_much_fewer_are_taken_at_once() -> None:
     load = Load(10 * KIB)
     assert load.take(4 * KIB)

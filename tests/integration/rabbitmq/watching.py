@@ -12,6 +12,7 @@ from pamqp.base import Frame
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
+from scripts.fleet import eventually
 from worker.events.broker import Delivery
 from worker.rabbitmq.consumer import Take
 from worker.rabbitmq.topology import BULK, OUTBOUND
@@ -70,10 +71,15 @@ class Queues:
     async def get(self, queue: str) -> AbstractIncomingMessage:
         """Take the next message out, waiting for one."""
         found = await self.channel.get_queue(queue)
-        async with asyncio.timeout(SECONDS):
-            while (message := await found.get(fail=False, no_ack=True)) is None:  # noqa: ASYNC110 - a broker has no event for it
-                await asyncio.sleep(0.02)
-        return message
+        taken: list[AbstractIncomingMessage] = []
+
+        async def came() -> bool:
+            message = await found.get(fail=False, no_ack=True)
+            taken.extend([message] if message else [])
+            return bool(taken)
+
+        await eventually(came, SECONDS)
+        return taken[0]
 
     async def collect(self, ids: set[str], *queues: str) -> dict[str, list[str]]:
         """Take messages out of these queues until each id has come at least once; the ids by queue."""
@@ -100,12 +106,16 @@ class Queues:
 
     async def consumers(self, queue: str, count: int) -> None:
         """Wait until so many consume the queue."""
-        async with asyncio.timeout(SECONDS):
-            while (await self.channel.declare_queue(queue, passive=True)).declaration_result.consumer_count != count:  # noqa: ASYNC110 - likewise
-                await asyncio.sleep(0.02)
+
+        async def so_many() -> bool:
+            return (await self.channel.declare_queue(queue, passive=True)).declaration_result.consumer_count == count
+
+        await eventually(so_many, SECONDS)
 
     async def reach(self, queue: str, count: int) -> None:
         """Wait until the queue holds so many."""
-        async with asyncio.timeout(SECONDS):
-            while await self.count(queue) != count:  # noqa: ASYNC110 - likewise
-                await asyncio.sleep(0.02)
+
+        async def so_many() -> bool:
+            return await self.count(queue) == count
+
+        await eventually(so_many, SECONDS)

@@ -36,6 +36,7 @@ def faults_of(content: bytes, file: str = "-") -> tuple[str, ...]:
     [
         (b"", "the files hold no events"),
         (b"[]", "the files hold no events"),
+        (json.dumps(EVENT | {"id": "x" * 256}).encode(), "-, event 1: id: is longer than 255 bytes"),
         (b'{"a": 1', "-, line 1: Expecting ',' delimiter"),
         (b'{"id": "1"}\nnot json', "-, line 2: not JSON"),
         (b"[1]", "-, event 1: not a CloudEvent: it has no id"),

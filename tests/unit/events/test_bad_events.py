@@ -29,6 +29,14 @@ def test_too_large_an_event_is_told_of_all_the_same() -> None:
     assert (invalid.email_id, invalid.source) == ("a3f09c1e-7d5b-4f1c-8a55-3b8f5d1f0e21", "/crm/contoso")
 
 
+def test_what_is_larger_than_any_broker_takes_is_not_even_read() -> None:
+    invalid = decoded(orjson.dumps(changed({})) + bytes(16 * 2**20))
+
+    assert isinstance(invalid, Invalid)
+    assert "the limit is 12582912 bytes" in invalid.message
+    assert invalid.email_id == ""
+
+
 def test_where_it_came_from_is_told_as_far_as_it_can_be_read() -> None:
     invalid = refused(changed({"data.subject": 7, "id": "line\nbreak", "data.to": 1}))
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from worker.ews.auth import Basic, Bearer, Greeting, NeedsToken, Step
+from worker.ews.connection import Connection
 from worker.ews.endpoint import BasicSignIn, Endpoint, NtlmSignIn
 from worker.ews.negotiated import Negotiated
-from worker.ews.transport import Answer, Connection
+from worker.ews.transport import Answer
 from worker.settings import ConfigurationError, SecretReference
 
 OK, REFUSED = Answer(200, {}, b""), Answer(401, {}, b"")

@@ -166,8 +166,22 @@ def message_ids(request: Request) -> list[str | None]:
     return [element.text for element in etree.fromstring(request.body).iter(f"{{{TYPES}}}InternetMessageId")]
 
 
-async def test_a_server_that_lets_nobody_set_the_message_id_is_asked_without() -> None:
-    async with lane_on(says(REFUSED_ID), says(DRAFTED)) as (lane, server):
+async def test_a_server_that_answers_for_one_of_several_folders_is_asked_for_each() -> None:
+    async def first_alone(_request: Request) -> bytes:
+        return http(200, response("FindItem", page()))
+
+    async with lane_on(first_alone) as (lane, server):
+        for _ in range(2):
+            assert isinstance(await lane.mailbox.look({PLAIN.stamp: NOON}), Look)
+
+    folders = [request.body.count(b"<t:DistinguishedFolderId ") for request in server.requests]
+    assert folders == [3, *[1] * 6], "and never for several again"
+
+
+@pytest.mark.parametrize("code", ["ErrorInvalidPropertySet", "ErrorInvalidPropertyRequest"])
+async def test_a_server_that_lets_nobody_set_the_message_id_is_asked_without(code: str) -> None:
+    refused = http(200, response("CreateItem", failure("CreateItem", code)))
+    async with lane_on(says(refused), says(DRAFTED)) as (lane, server):
         (first,) = await lane.mailbox.draft([PLAIN])
         (second,) = await lane.mailbox.draft([PLAIN])
         (other,) = await lane.mailbox.draft([FULL])

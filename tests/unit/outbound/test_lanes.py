@@ -17,7 +17,8 @@ from worker.mail.outcome import Deferred, Delivered, Scope, Unresolved
 from worker.mail.transport import WorkingMailbox
 from worker.outbound.entry import Entry, Outcome, Waiting
 from worker.outbound.history import History
-from worker.outbound.lanes import BATCH_MAILS, LANE_MAILS, Lanes
+from worker.outbound.lane import BATCH_MAILS, LANE_MAILS
+from worker.outbound.lanes import Lanes
 from worker.outbound.slots import STALLED_SECONDS
 
 ANNA = WorkingMailbox("P", "anna@contoso.example")
