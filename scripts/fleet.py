@@ -355,6 +355,14 @@ class Fleet:
             queue = await channel.get_queue(name)
             return queue.declaration_result.message_count or 0
 
+    async def until_queued(self, name: str, count: int, seconds: float) -> None:
+        """Wait until so many messages are in a queue. Raises TimeoutError."""
+
+        async def queued() -> bool:
+            return await self.queue_length(name) == count
+
+        await eventually(queued, seconds)
+
 
 LOST = (aio_pika.exceptions.AMQPError, aio_pika.exceptions.ChannelInvalidStateError, OSError, TimeoutError)
 

@@ -11,7 +11,7 @@ import aiormq
 import pytest
 from aio_pika.abc import AbstractChannel
 
-from scripts.fleet import Fleet, eventually, reading
+from scripts.fleet import DEAD_QUEUE, Fleet, reading
 from scripts.private_broker import PrivateBroker
 from tests.examples.crm import Crm
 from tests.scenarios.requests import request
@@ -48,11 +48,7 @@ async def test_least_rights(tmp_path: Path, broker_node: PrivateBroker) -> None:
         assert await mailrouter(fleet, "topology", "declare") == 0
         assert await mailrouter(fleet, "status") == 0
         assert await mailrouter(fleet, "profiles", "publish", os.fspath(tmp_path / "profiles.toml")) == 0
-
-        async def buried() -> bool:
-            return await fleet.queue_length("crm.mail.dead") == 1
-
-        await eventually(buried, SECONDS)
+        await fleet.until_queued(DEAD_QUEUE, 1, SECONDS)
         assert await mailrouter(fleet, "dead", "list") == 0
         assert await mailrouter(fleet, "dead", "replay") == 0
     await refused(of_worker, of_crm)

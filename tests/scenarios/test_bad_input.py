@@ -145,11 +145,7 @@ def _binary(event: Mapping[str, Any], prefix: str) -> aio_pika.Message:
 
 async def _letters(fleet: Fleet, count: int) -> dict[bytes, AbstractIncomingMessage]:
     """The dead letters by their bodies, once there are so many."""
-
-    async def all_there() -> bool:
-        return await fleet.queue_length(DEAD_QUEUE) >= count
-
-    await eventually(all_there, 10)
+    await fleet.until_queued(DEAD_QUEUE, count, 10)
     letters = await fleet.take_dead_letters()
     assert len(letters) == count
     return {each.body: each for each in letters}

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from scripts.arrivals import arrival
-from scripts.fleet import COMMAND, Fleet, eventually, reading
+from scripts.fleet import COMMAND, DEAD_QUEUE, Fleet, eventually, reading
 from tests.scenarios.conftest import StartFleet
 from tests.scenarios.requests import request
 from tests.unit.events.sample import validator
@@ -172,18 +172,14 @@ async def test_a_mail_that_cannot_be_read(start_fleet: StartFleet) -> None:
     await fleet.arrive(ANNA, poison)
     await fleet.arrive(ANNA, mail("good"))
     await fleet.until(lambda: subjects(fleet) == ["good"], 20)
-
-    async def quarantined() -> bool:
-        return await fleet.queue_length("crm.mail.dead") == 1
-
-    await eventually(quarantined, 20)
+    await fleet.until_queued(DEAD_QUEUE, 1, 20)
     await fleet.clear_faults()
     replay = await asyncio.create_subprocess_exec(
         *COMMAND, "dead", "replay", env=fleet.settings(), stdout=asyncio.subprocess.PIPE
     )
     assert await replay.wait() == 0
     await fleet.until(lambda: "poison" in subjects(fleet), 20)
-    assert await fleet.queue_length("crm.mail.dead") == 0
+    await fleet.until_queued(DEAD_QUEUE, 0, 10)
 
 
 async def test_a_mailbox_without_rights(start_fleet: StartFleet) -> None:

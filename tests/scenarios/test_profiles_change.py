@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from scripts.fleet import COMMAND, PROFILES, Fleet, eventually
+from scripts.fleet import COMMAND, DEAD_QUEUE, PROFILES, Fleet, eventually
 from scripts.samples import event
 from tests.scenarios.conftest import StartFleet, assert_each_once
 from tests.scenarios.requests import request
@@ -159,7 +159,7 @@ async def test_a_sender_may_forbid_that_others_send_for_it(access: str, start_fl
     await fleet.until(lambda: fleet.reached["failed"] == 1, 30)
     (told,) = fleet.about("refused")
     assert told["data"]["reason"]["code"] == "send-on-behalf-not-allowed"
-    assert await fleet.queue_length("crm.mail.dead") == 1
+    assert await fleet.queue_length(DEAD_QUEUE) == 1
 
 
 async def test_waiting_has_an_end(start_fleet: StartFleet) -> None:

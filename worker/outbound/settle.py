@@ -1,4 +1,5 @@
-"""The one place where a delivery ends: status event confirmed by the broker, then where the message goes, then the ack.
+"""The one place where a delivery ends: what is given up is kept, the CRM is told, a retry is parked, each confirmed by
+the broker; then the ack.
 
 Whatever cannot be confirmed goes back to the broker, which gives it again; nothing here retries by itself.
 """
@@ -138,9 +139,9 @@ class Settlement:
                 return "parked"
             case Rejected(reason):
                 _log(entry).failed(reason, attempt=entry.attempt)
-                await self._publish(status.failed(_subject(entry), reason, occurred_at=self._clock.now()), entry.span)
                 if entry.last_attempt or reason.code in _BURIED:
                     await self._bury(entry.deliveries[0], reason, entry.history)
+                await self._publish(status.failed(_subject(entry), reason, occurred_at=self._clock.now()), entry.span)
                 return "failed"
             case Unresolved(reason):
                 _log(entry).unresolved(reason, attempt=entry.attempt)
@@ -197,6 +198,7 @@ class Settlement:
         await self._broker.park(delivery, delay_seconds, headers)
 
     async def _bury(self, delivery: Delivery, reason: Reason, history: History) -> None:
+        """Before the CRM is told: whoever hears of it finds it in the dead-letter queue."""
         await self._broker.bury(
             delivery,
             Burial(reason.code, reason.message, reason.remedy, history.attempts + 1, history.first_seen_at),

@@ -1,4 +1,4 @@
-"""Where a delivery ends, and in which order: status, then where the message goes, then the ack."""
+"""Where a delivery ends, and in which order: kept where a person finds it, told to the CRM, moved on, acked."""
 
 from datetime import timedelta
 from typing import Any
@@ -122,7 +122,7 @@ async def test_refused_by_exchange_is_told_and_not_kept() -> None:
 async def test_what_an_operator_can_put_right_is_kept(code: str) -> None:
     desk = Desk()
     await desk.settle(Rejected(Reason(code, Scope.MAILBOX, "why", "what to do")))
-    assert desk.journal.kinds() == ["publish", "bury", "ack"]
+    assert desk.journal.kinds() == ["bury", "publish", "ack"]
     [(burial, _)] = desk.journal.of("bury")
     assert (burial.reason, burial.detail, burial.remedy, burial.attempts) == (code, "why", "what to do", 1)
 
@@ -130,7 +130,7 @@ async def test_what_an_operator_can_put_right_is_kept(code: str) -> None:
 async def test_given_up_is_kept() -> None:
     desk = Desk()
     await desk.settle(Rejected(REASON), last_attempt=True)
-    assert desk.journal.kinds() == ["publish", "bury", "ack"]
+    assert desk.journal.kinds() == ["bury", "publish", "ack"]
 
 
 async def test_unresolved_is_kept_as_evidence_and_told() -> None:
