@@ -59,11 +59,14 @@ async def test_a_profile_makes_no_more_requests_than_it_may(start_fleet: StartFl
         await others_seconds(fleet, 5)
         events = [request(f"much-{number}", sender) for number, sender in enumerate(DOWN)]
         await fleet.publish(events)
-        await fleet.until(lambda: len(gate.came) >= 30, 30)
+
+        async def nearly_used_up() -> bool:
+            return len(gate.came) >= 30
+
+        await eventually(nearly_used_up, 60)
         assert max(await others_seconds(fleet, 20)) <= 10, "another profile's mail waited"
         status = json.loads((await Command(amqp_url)("status", "--json")).out)
-        assert gate.came[-1] - gate.came[0] < 60
-        assert len(gate.came) <= 36
+        assert sum(moment - gate.came[0] < 60 for moment in gate.came) <= 36
     [waiting] = {(each["profile"], each["cause"]) for each in status["mailboxes"] if each["state"] == "waiting"}
     assert waiting == ("Down", "it may make 36 requests a minute")
     assert not fleet.reached["deferred"]
