@@ -47,6 +47,11 @@ class Verdict:
     def with_scope(self, scope: Scope) -> "Verdict":
         return replace(self, scope=scope)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is `BUSY`, of whatever scope."""
+        return self.with_scope(BUSY.scope) == BUSY
+
 
 def judged(
     disposition: Disposition, scope: Scope, remedy: str = "", *, doubtful: bool = False, about_account: bool = False

@@ -16,7 +16,7 @@ from worker.ews.auth import Greeting, NeedsToken, SignIn, sign_in
 from worker.ews.autodiscover.locator import Locator
 from worker.ews.autodiscover.lookup import Lookup
 from worker.ews.autodiscover.steps import Findings, Result
-from worker.ews.codes import BUSY, Disposition, Verdict, judged, verdict_on
+from worker.ews.codes import Disposition, Verdict, judged, verdict_on
 from worker.ews.endpoint import Endpoint, NtlmSignIn, OAuthSignIn
 from worker.ews.moved import may_have_moved
 from worker.ews.oauth import Tokens
@@ -295,7 +295,7 @@ def _result(got: tuple[ResponseMessage, ...] | Trouble) -> str:
 
 
 def _failed(verdict: Verdict) -> str:
-    if verdict is BUSY:
+    if verdict.is_busy:
         return "busy"
     if verdict.about_account:
         return "sign-in"

@@ -7,7 +7,6 @@ from lxml import etree
 
 from worker.ews import remedies
 from worker.ews.answer import ResponseMessage, read, read_root
-from worker.ews.codes import BUSY
 from worker.ews.content import ContentReader
 from worker.ews.exchange import Exchange, Request, whole
 from worker.ews.folders import Folders
@@ -165,7 +164,7 @@ class EwsIncomingMailbox:
         if not isinstance(answer, Trouble):
             return conversation.sent_copies(answer, self._address.rpartition("@")[2])
         verdict = answer.verdict
-        again = verdict is BUSY or verdict.about_account or verdict.scope is Scope.SERVER
+        again = verdict.is_busy or verdict.about_account or verdict.scope is Scope.SERVER
         return of_mailbox(answer) if again or answer.code.startswith(NO_ANSWER) else ()
 
     async def finish(self, ids: Sequence[str], how: Finish) -> Deferred | Rejected | None:

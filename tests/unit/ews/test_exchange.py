@@ -98,6 +98,24 @@ async def test_every_draft_has_an_outcome_and_every_request_is_counted(
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize(
+    "busy",
+    [
+        http(200, response("CreateItem", failure("CreateItem", "ErrorServerBusy"))),
+        http(503),
+        http(500, fault("ErrorServerBusy")),
+    ],
+)
+async def test_busy_is_counted_as_such_whatever_it_speaks_about(busy: bytes) -> None:
+    """In an account's mailbox it is the trouble of the whole profile."""
+    async with lane_on(says(busy), shared_mailbox=True) as (lane, _):
+        (outcome,) = await lane.mailbox.draft([PLAIN])
+
+    assert isinstance(outcome, Deferred)
+    assert outcome.reason.scope is Scope.PROFILE
+    assert lane.observed == [("P", "CreateItem", "busy")]
+
+
 async def test_outcomes_say_which_request_to_look_for() -> None:
     broken = http(200, response("SendItem", failure("SendItem", "ErrorSendAsDenied")), "request-id: abc\r\n")
     async with lane_on(says(broken), cuts) as (lane, server):
