@@ -79,7 +79,7 @@ class EwsMailbox:
         """Learn from mail drafted here that has left whether the server keeps the Message-ID."""
         for stamp, message_id in self._named.items():
             left_as = look.of(stamp).left_as
-            if left_as is not None:
+            if left_as:  # some servers show none
                 self._exchange.keeps_message_id = left_as == message_id
         if self._exchange.keeps_message_id is not None:
             self._named.clear()

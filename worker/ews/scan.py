@@ -20,7 +20,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final, Literal
 
-from worker.ews.operations.find_item import Folder, Page, Row
+from worker.ews.operations.find_item import OVERLAP, Folder, Page, Row
 from worker.ews.trouble import Trouble
 
 Find = Callable[[Sequence[Folder], int, int], Awaitable[Sequence[Page] | Trouble]]
@@ -39,7 +39,6 @@ NEXT_PAGE_ROWS: Final = 500
 _STARTS: Final = 3
 _ROUNDS: Final = 12
 _MOST_ROWS: Final = 100_000
-_OVERLAP: Final = 1
 
 
 async def scan(
@@ -93,12 +92,12 @@ class _Scan:
         while not self._reaches(folder, page):
             if end > _MOST_ROWS or not page.rows:
                 return None
-            offset, overlap = end - _OVERLAP, page.rows[-1].id
+            offset, overlap = end - OVERLAP, page.rows[-1].id
             pages = await self._find([folder], offset, NEXT_PAGE_ROWS)
             if isinstance(pages, Trouble):
                 return pages
             (page,) = pages
-            if all(row.id != overlap for row in page.rows) or (len(page.rows) <= _OVERLAP and not page.last):
+            if all(row.id != overlap for row in page.rows) or (len(page.rows) <= OVERLAP and not page.last):
                 return None
             self._keep(folder, page)
             end = offset + len(page.rows)

@@ -100,7 +100,7 @@ def after_create(entry: Entry, outcome: DraftOutcome) -> Step:
 def after_look(entry: Entry, sight: Sight, began_at: datetime, now: datetime) -> Step:
     """`began_at` is when the look was begun: only a look begun after expiry may decide on it."""
     if sight.left_as is not None:
-        return Done(Delivered(sight.left_as))
+        return Done(Delivered(sight.left_as or entry.drafted_as))
     if entry.sent:
         return Done(Delivered(entry.drafted_as))
     if entry.leaving:

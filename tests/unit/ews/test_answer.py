@@ -265,7 +265,6 @@ def test_times_without_a_zone_are_utc_and_nonsense_is_no_time() -> None:
     [
         success("FindItem"),
         success("FindItem", "<m:RootFolder/>"),
-        page(row(1)).replace('IncludesLastItemInRange="true"', "").replace("TotalItemsInView", "Total"),
         success("FindItem", '<m:RootFolder TotalItemsInView="3" IncludesLastItemInRange="false"/>'),
         page(row(1)).replace('Id="id-1"', ""),
     ],
@@ -281,6 +280,36 @@ def test_a_server_need_not_say_that_nothing_follows() -> None:
         found = find_page(re.sub(r'TotalItemsInView="\d+"', f'TotalItemsInView="{total}"', part), offset)
         assert found is not None
         assert found.last is last
+
+
+def test_a_server_need_not_say_anything_of_its_pages() -> None:
+    """Then the last page is one that shows nothing new: it repeats a row of the one before."""
+    for rows, offset, last in (
+        ((), 0, True),
+        ((row(1),), 0, False),
+        ((row(1),), 5, True),
+        ((row(1), row(2)), 5, False),
+    ):
+        part = page(*rows).replace('IncludesLastItemInRange="true"', "")
+        found = find_page(re.sub(r'TotalItemsInView="\d+"', "", part), offset)
+        assert found is not None
+        assert found.last is last
+
+
+def test_a_server_may_show_all_that_an_item_has() -> None:
+    other = (
+        '<t:ExtendedProperty><t:ExtendedFieldURI DistinguishedPropertySetId="InternetHeaders" '
+        'PropertyName="X-Campaign" PropertyType="String"/><t:Value>autumn</t:Value></t:ExtendedProperty>'
+    )
+    part = page(row(1, "/crm/x e1", submitted=True))
+    for shown in (
+        part.replace("<t:ExtendedProperty>", other + "<t:ExtendedProperty>", 1),
+        part.replace("</t:ExtendedProperty>", "</t:ExtendedProperty>" + other, 1),
+        part.replace("true</t:IsSubmitted>", "\n  true\n  </t:IsSubmitted>"),
+    ):
+        found = find_page(shown)
+        assert found is not None
+        assert (found.rows[0].stamp, found.rows[0].submitted) == ("/crm/x e1", True)
 
 
 def test_a_server_need_not_say_how_many_rows_a_folder_has() -> None:

@@ -87,6 +87,7 @@ def test_sent_without_a_message_id_is_looked_for_and_accepted_in_any_case() -> N
     assert rules.after_send(subject, Delivered("", drafted_as="<c@d>")) == LookFor()
     assert rules.after_look(subject, NOTHING, NOW, NOW) == Done(Delivered("<c@d>"))
     assert rules.after_look(subject, LEFT, NOW, NOW) == Done(Delivered("<a@b>"))
+    assert rules.after_look(subject, Sight(left_as=""), NOW, NOW) == Done(Delivered("<c@d>")), "shown without one"
 
 
 def test_send_without_an_answer_is_looked_for_never_repeated() -> None:

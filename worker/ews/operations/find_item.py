@@ -23,6 +23,9 @@ from worker.mail.stamp import PROPERTY_NAME, PROPERTY_SET
 _FIELDS = ("item:IsSubmitted", "item:DateTimeCreated", "item:LastModifiedTime", "message:InternetMessageId")
 _T: Final = f"{{{TYPES}}}"
 _TRUE: Final = frozenset(("true", "1"))
+
+OVERLAP: Final = 1
+"""So many rows of the page before a page shows again, where it is not the first."""
 _ROOT, _ITEMS = f"{{{MESSAGES}}}RootFolder", f"{_T}Items"
 
 
@@ -106,8 +109,9 @@ def request(mailbox: str, folders: Sequence[Folder], *, offset: int, size: int, 
 def page(message: ResponseMessage, offset: int) -> Page | None:
     """The page in a successful response message; None where it does not say all that a page must.
 
-    `IncludesLastItemInRange` is optional in the schema (types.xsd, FindItemParentType). Without it, nothing follows
-    where the page shows as many rows as the folder has.
+    `IncludesLastItemInRange` and `TotalItemsInView` are optional in the schema (types.xsd, FindItemParentType). Without
+    the first, nothing follows where the page shows as many rows as the folder has; without both, where it shows none
+    that the page before did not.
     """
     root = message.element.find(_ROOT)
     if root is None:
@@ -116,6 +120,8 @@ def page(message: ResponseMessage, offset: int) -> Page | None:
     if last is None and total.isdecimal():
         shown = offset + (0 if items is None else len(items))
         last = str(shown >= int(total)).lower()
+    if last is None and items is not None:
+        last = str(len(items) <= min(offset, OVERLAP)).lower()
     if last is None or (items is None and last not in _TRUE):
         return None
     rows: list[Row] = []
@@ -130,16 +136,16 @@ def page(message: ResponseMessage, offset: int) -> Page | None:
 def _row(item: etree._Element) -> Row | None:
     """A row of any kind of item, whatever else it holds. None for a row without id."""
     cells = {child.tag: child for child in item}
+    extended = item.iterfind(_T + "ExtendedProperty")  # perhaps all that the item has, not only the one asked for
     identity = cells.get(_T + "ItemId")
     if identity is None or not identity.get("Id"):
         return None
-    extended = cells.get(_T + "ExtendedProperty")
-    stamp = "" if extended is None else _stamp(extended)
+    stamp = next((stamp for each in extended if (stamp := _stamp(each))), "")
     return Row(
         id=identity.get("Id") or "",
         change_key=identity.get("ChangeKey") or "",
         stamp=stamp,
-        submitted=bool(stamp) and _text(cells.get(_T + "IsSubmitted")) in _TRUE,
+        submitted=bool(stamp) and _text(cells.get(_T + "IsSubmitted")).lower() in _TRUE,
         created_at=_time(_text(cells.get(_T + "DateTimeCreated"))) if stamp else None,
         modified_at=_time(_text(cells.get(_T + "LastModifiedTime"))),
         message_id=_text(cells.get(_T + "InternetMessageId")) if stamp else "",
@@ -147,7 +153,8 @@ def _row(item: etree._Element) -> Row | None:
 
 
 def _text(cell: etree._Element | None) -> str:
-    return "" if cell is None else (cell.text or "")
+    """Without the white space around, which the types of XML Schema allow (Part 2, 4.3.6, "whiteSpace")."""
+    return "" if cell is None else (cell.text or "").strip()
 
 
 def _stamp(extended: etree._Element) -> str:
