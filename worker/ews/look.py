@@ -43,6 +43,7 @@ class Looker:
         if not floors:
             return Look({})
         began_at, floor = self._clock.now(), min(floors.values())
+        self._memory.make_room()
         seen = await self._read(floor)
         if isinstance(seen, Trouble):
             return of_look(seen)

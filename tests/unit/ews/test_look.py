@@ -14,7 +14,7 @@ from tests.unit.ews.build import NOON
 from tests.unit.ews.folders import Folders
 from worker.ews.codes import UNKNOWN_CODE
 from worker.ews.look import Looker
-from worker.ews.memory import ALLOWANCE
+from worker.ews.memory import ALLOWANCE, MOST_STAMPS
 from worker.ews.operations.find_item import Folder, Page
 from worker.ews.trouble import Trouble
 from worker.mail.outcome import Deferred, Scope
@@ -224,6 +224,21 @@ async def test_the_memory_has_no_gap() -> None:
 
     look = await seen(mine, "in the gap", floor=NOON + timedelta(seconds=450))
     assert look.of(Stamp("in the gap")).has_left
+
+
+async def test_the_memory_has_a_bound_and_loses_no_mail() -> None:
+    folders = Folders()
+    look = looker(folders)
+    for number in range(MOST_STAMPS + 10):
+        folders.put(Folder.SENT_ITEMS, f"s{number}")
+        if number % 100 == 0:
+            await seen(look, f"s{number}")
+    rows_before = folders.rows_read
+    sights = await seen(look, "s0", "s1000", f"s{MOST_STAMPS + 9}", "never")
+
+    assert [sights.of(Stamp(each)).left_as for each in ("s0", "s1000", "never")] == ["<s0>", "<s1000>", None]
+    await seen(look, f"s{MOST_STAMPS + 9}")
+    assert folders.rows_read - rows_before >= MOST_STAMPS, "it had been forgotten"
 
 
 async def test_a_failed_look_teaches_the_memory_nothing() -> None:
