@@ -96,7 +96,7 @@ def decode(  # noqa: PLR0913 - what a delivery brings, and by what it is judged
         return Invalid("", too_large)
     raw = envelope.read(body, content_type, headers)
     if isinstance(raw, str):
-        return Invalid("", raw)
+        return _invalid(envelope.guess(body, headers), "", raw)
     if len(body) > max_bytes:
         return _invalid(raw, "", too_large)
     try:
@@ -174,7 +174,7 @@ def _invalid(raw: Mapping[str, object], where: str, message: str) -> Invalid:
     return Invalid(
         where,
         message,
-        email_id=_text(data.get("email_id"), _IDENTIFIER, 128),
+        email_id=_text(data.get("email_id"), _IDENTIFIER),
         source=_text(raw.get("source"), _IDENTIFIER),
         event_id=_text(raw.get("id"), _IDENTIFIER),
         mailbox=_text(_mapping(data.get("from")).get("address"), _ADDRESS, 320),

@@ -34,6 +34,17 @@ def read(body: bytes, content_type: str, headers: Mapping[str, object]) -> dict[
         return _structured(body)
     if media_type and not _is_json(media_type):
         return "the content type must be application/cloudevents+json, or application/json in binary mode"
+    return _either(body, headers)
+
+
+def guess(body: bytes, headers: Mapping[str, object]) -> dict[str, object]:
+    """What can be read of an event whatever its content type says, to tell whose it is. Never raises."""
+    event = _either(body, headers)
+    return {} if isinstance(event, str) else event
+
+
+def _either(body: bytes, headers: Mapping[str, object]) -> dict[str, object] | str:
+    """In binary mode if there are headers for it."""
     attributes = {
         name[len(prefix.group()) :].lower(): _text(value)
         for name, value in headers.items()

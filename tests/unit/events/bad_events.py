@@ -88,7 +88,7 @@ BAD: Final = (
     # who it is about
     Bad("no email_id", orjson.dumps(changed({"data.email_id": ...})), "data.email_id", "is missing", email_id=""),
     Bad("email_id as a number", orjson.dumps(changed({"data.email_id": 7})), "data.email_id", "text", email_id=""),
-    Bad("long email_id", orjson.dumps(changed({"data.email_id": "7" * 129})), "data.email_id", "128", email_id=""),
+    Bad("long email_id", orjson.dumps(changed({"data.email_id": "7" * 129})), "data.email_id", "128", "7" * 129),
     # addresses
     _change("no sender", "data.from", ..., "is missing"),
     _change("sender as text", "data.from", "anna@contoso.example", "must be an object"),

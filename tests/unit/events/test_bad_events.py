@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from tests.unit.events.bad_events import BAD, OVERSIZE, Bad
-from tests.unit.events.sample import changed, decoded, refused
+from tests.unit.events.sample import changed, decoded, full, refused
 from worker.events.decode import Invalid
 
 
@@ -78,3 +78,10 @@ def test_content_types_that_are_not_taken(content_type: str) -> None:
 
     assert invalid.field == ""
     assert "application/cloudevents+json" in invalid.message
+    assert invalid.email_id == full()["data"]["email_id"], "and the CRM is told"
+
+
+def test_an_email_id_that_is_too_long_is_told_of_all_the_same() -> None:
+    invalid = refused(changed({"data.email_id": "e" * 200}))
+
+    assert (invalid.field, invalid.email_id) == ("data.email_id", "e" * 200)
