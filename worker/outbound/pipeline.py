@@ -40,6 +40,12 @@ LATEST: Final = timedelta(hours=1)
 """What was ordered for the very end of the horizon is still taken up, so long after its time."""
 
 
+def taken_until(request: SendRequest, horizon: timedelta) -> datetime:
+    """A request that is taken up later than this is too old."""
+    until = request.time + horizon
+    return until if request.send_after is None else max(until, request.send_after + LATEST)
+
+
 def lifetime(horizon: timedelta) -> timedelta:
     """How long after its `time` a request may still be under way, at most."""
     return horizon + GRACE + LATEST
@@ -234,7 +240,7 @@ class Outbound:
 
     def _verdict(self, request: SendRequest, history: History, now: datetime) -> Reason | None:
         """Why a request ends unsent from the outset; even then only after a look (rule 8)."""
-        if now > max(request.time + self._limits.horizon, (request.send_after or request.time) + LATEST):
+        if now > taken_until(request, self._limits.horizon):
             return Reason(
                 "too-old",
                 Scope.MESSAGE,
