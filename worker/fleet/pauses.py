@@ -101,9 +101,13 @@ class Pauses:
         self._silent: defaultdict[str, set[Key]] = defaultdict(set)
         self._forgotten_at = 0.0
 
-    def of(self, mailbox: WorkingMailbox) -> Deferred | None:
-        """Why nothing may be asked for this mailbox, and when the next mail of it is to come back; None if it may."""
-        if (standing := self._standing(mailbox)) is None:
+    def of(self, mailbox: WorkingMailbox, *, looking: bool = False) -> Deferred | None:
+        """Why nothing may be asked for this mailbox, and when the next mail of it is to come back; None if it may.
+
+        `looking`: nothing is to be sent, only looked for. A right that its sender lacks is in the way of sending; a
+        time that the server has named is in the way of everything.
+        """
+        if (standing := self._standing(mailbox, looking=looking)) is None:
             return None
         pause, ends_at = standing
         return Deferred(pause.reason, pause.line.place(ends_at, SPACING) - self._clock.monotonic())
@@ -115,12 +119,12 @@ class Pauses:
         pause, ends_at = standing
         return Deferred(pause.reason, ends_at - self._clock.monotonic())
 
-    def claim(self, mailbox: WorkingMailbox, *, reading: bool = False) -> Deferred | None:
+    def claim(self, mailbox: WorkingMailbox, *, reading: bool = False, looking: bool = False) -> Deferred | None:
         """The same, for a mail or a reading that goes now unless there is a reason. Behind a pause it is the probe."""
-        if (paused := self.closed(mailbox) if reading else self.of(mailbox)) is not None:
+        if (paused := self.closed(mailbox) if reading else self.of(mailbox, looking=looking)) is not None:
             return paused
         now = self._clock.monotonic()
-        due = [(key, self._pauses[key]) for key in self._keys(mailbox) if key in self._pauses]
+        due = [(key, self._pauses[key]) for key in self._keys(mailbox)[looking:] if key in self._pauses]
         due = [(key, pause) for key, pause in due if pause.stands(now)]
         for _, pause in due:
             if now < (turn := pause.until + 0.3 * self._rank()):
@@ -242,17 +246,17 @@ class Pauses:
         self._pauses[key] = pause
         self._note(key, pause)
 
-    def _standing(self, mailbox: WorkingMailbox) -> tuple[Pause, float] | None:
+    def _standing(self, mailbox: WorkingMailbox, *, looking: bool = False) -> tuple[Pause, float] | None:
         """The pause that closes a mailbox, and until when."""
         now = self._clock.monotonic()
-        for key in self._keys(mailbox):
+        for key in self._keys(mailbox)[looking:]:
             pause = self._pauses.get(key)
             if pause is not None and pause.stands(now) and max(pause.until, pause.probed_until) > now:
                 return pause, pause.until if pause.until > now else now + PROBE_SECONDS
         return None
 
     def _keys(self, mailbox: WorkingMailbox) -> tuple[Key, Key, Key, Key]:
-        """Itself, itself in any profile, its profile, its server."""
+        """Itself, first, itself in any profile, its profile, its server."""
         server = self._server_of(mailbox)
         return (
             Key(mailbox.profile, mailbox.address),

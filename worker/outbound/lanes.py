@@ -293,9 +293,9 @@ class Lanes:
 
     def _paused(self, entry: Entry, *, claim: bool = False) -> Deferred | None:
         """A mail that is to end may be looked for although its sender may not send. `claim`: it goes now otherwise."""
-        sender = _sender(entry)
-        paused = self._pauses.claim(sender) if claim else self._pauses.of(sender)
-        return None if paused and entry.verdict and paused.reason.scope is Scope.MAILBOX else paused
+        looking = _only_looked_for(entry, self._clock.now())
+        ask = self._pauses.claim if claim else self._pauses.of
+        return ask(_sender(entry), looking=looking)
 
     def _note(self, batch: list[Entry]) -> None:
         """What a batch tells of the senders and of the profile; what several mails met is one failure."""

@@ -18,6 +18,7 @@ CARA = WorkingMailbox("Q", "cara@fabrikam.example")
 DAN = WorkingMailbox("R", "dan@contoso.example")
 DOWN = Deferred(Reason("unreachable", Scope.SERVER, "no connection"))
 DENIED = Deferred(Reason("http-401", Scope.PROFILE, "refused"))
+REFUSED = Deferred(Reason("ErrorSendAsDenied", Scope.MAILBOX, "it may not send as that sender"))
 LOST = Deferred(Reason("no-answer-cut", Scope.MAILBOX, "no whole answer"))
 
 
@@ -60,6 +61,25 @@ def test_what_a_failure_speaks_about_is_paused(failure: Deferred, free: set[Work
     assert scene.pauses.longest_seconds(failure.reason.scope) == 0.0
     scene.wait(7)
     assert scene.pauses.longest_seconds(failure.reason.scope) == 7.0
+
+
+@pytest.mark.parametrize(("failure", "may_look"), [(REFUSED, True), (TROUBLE, False), (DENIED, False), (DOWN, False)])
+def test_who_may_not_send_may_be_looked_for(failure: Deferred, may_look: bool) -> None:  # noqa: FBT001
+    """A missing right is in the way of sending alone; a time that the server names is in the way of everything."""
+    scene = Scene()
+    scene.pauses.failed(ANNA, failure)
+    assert scene.pauses.of(ANNA) is not None
+    assert (scene.pauses.of(ANNA, looking=True) is None) is may_look
+    assert (scene.pauses.claim(ANNA, looking=True) is None) is may_look
+
+
+def test_to_look_is_not_to_probe() -> None:
+    scene = Scene()
+    scene.pauses.failed(ANNA, REFUSED)
+    scene.wait(60)
+    assert scene.pauses.claim(ANNA, looking=True) is None
+    assert scene.probe()
+    assert not scene.probe()
 
 
 def test_what_fails_for_its_own_reason_pauses_nobody() -> None:

@@ -13,9 +13,9 @@ from worker.fleet.pace import Pace, Pacing
 from worker.fleet.pauses import Pauses
 from worker.fleet.peers import Peers
 from worker.fleet.quota import Allowed, Quota
-from worker.mail.outcome import Deferred, Delivered, Scope, Unresolved
+from worker.mail.outcome import Deferred, Delivered, Reason, Rejected, Scope, Unresolved
 from worker.mail.transport import WorkingMailbox
-from worker.outbound.entry import Entry, Outcome, Waiting
+from worker.outbound.entry import CLOCK_ALLOWANCE, Entry, Outcome, Waiting
 from worker.outbound.history import History
 from worker.outbound.lane import BATCH_MAILS, LANE_MAILS
 from worker.outbound.lanes import Lanes
@@ -168,6 +168,20 @@ async def test_a_paused_mailbox_is_not_asked() -> None:
         lanes.submit(placed(BEA, entry("event-3", mailbox=BEA.address)))
     assert [name for name, _ in yard.journal.of("draft")] == [ANNA.address, BEA.address]
     assert [type(outcome) for outcome in yard.outcomes()] == [Deferred, Deferred, Delivered]
+
+
+async def test_a_mail_expires_although_its_sender_may_not_send() -> None:
+    yard = Yard()
+    async with yard.open() as lanes:
+        yard.transport.outgoing(ANNA).draft_script = [Deferred(Reason("ErrorSendAsDenied", Scope.MAILBOX, "denied"))]
+        lanes.submit(entry("event-1"))
+        await asyncio.wait_for(yard.something_settled.wait(), 5)
+        assert isinstance(lanes.hold(entry("event-2")), Deferred)
+        expired = entry("event-3", expires_at=yard.clock.now() - CLOCK_ALLOWANCE)
+        assert lanes.hold(expired) is None
+        lanes.submit(expired)
+    assert yard.journal.kinds() == ["draft", "look"]
+    assert [type(outcome) for outcome in yard.outcomes()] == [Deferred, Rejected]
 
 
 async def test_a_sender_in_trouble_does_not_stop_others_of_the_same_account() -> None:
