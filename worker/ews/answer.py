@@ -105,8 +105,8 @@ def _parsed(text: bytes) -> etree._Element | None:
 
 
 def _cleaned(body: bytes) -> bytes:
-    """The bytes without control characters, and with U+FFFD for what is not UTF-8."""
-    text = without_controls(body).decode("utf-8", "replace")
+    """The bytes without control characters, with U+FFFD for what is not UTF-8, and without what stands before."""
+    text = without_controls(body).lstrip().decode("utf-8", "replace")
     return text.replace("\ufffe", "\ufffd").replace("\uffff", "\ufffd").encode()
 
 

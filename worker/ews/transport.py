@@ -40,7 +40,10 @@ _MOST_CUT: Final = 2
 _IDLE_SECONDS: Final = 15.0
 _SIGNED_IN_IDLE_SECONDS: Final = 100.0
 """So long an unused connection is kept; one that is signed in longer, but less than IIS does (120 s by default)."""
+_LONGEST_HEADER: Final = 64 * 2**10
+"""Diagnostics and proxies' cookies grow beyond what aiohttp takes by default; an answer is not to be lost for that."""
 
+_SECONDS: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _QUOTED: Final = re.compile(r'"[^"]*"')
 _SCHEME: Final = re.compile(r"(?:^|,)\s*([A-Za-z][A-Za-z0-9-]*)(?=\s|,|$)")
 """In WWW-Authenticate without what is quoted there; a parameter is followed by an equals sign."""
@@ -133,7 +136,11 @@ class Wire:
         trace.on_connection_reuseconn.append(_reused)
         # No cookies: one session serves many mailboxes, and affinity to one of their servers would be wrong for others.
         self._session = aiohttp.ClientSession(
-            connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[trace]
+            connector=connector,
+            timeout=timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[trace],
+            max_field_size=_LONGEST_HEADER,
         )
         self._connector = connector
         self._cut_in_a_row = 0
@@ -254,7 +261,7 @@ class Wire:
         """Retry-After in seconds, given as such or as a date (RFC 9110, 10.2.3)."""
         if retry_after is None:
             return None
-        if retry_after.strip().isdecimal():
+        if _SECONDS.fullmatch(retry_after.strip()):
             return float(retry_after)
         try:
             moment = parsedate_to_datetime(retry_after)

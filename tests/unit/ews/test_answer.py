@@ -190,6 +190,12 @@ def test_characters_xml_cannot_carry_do_not_hide_an_answer(poison: bytes) -> Non
     assert message.text.endswith(" text & more")
 
 
+def test_blank_lines_before_an_answer_do_not_hide_it() -> None:
+    (message,) = read_items(b"\r\n  " + response("SendItem", success("SendItem")))
+
+    assert message.succeeded
+
+
 def test_a_reason_tells_the_ids_to_look_for_and_where() -> None:
     headers = CIMultiDict(
         {"Request-Id": "server-1", "X-FEServer": "EX01", "x-diaginfo": "EX02", "X-MS-Diagnostics": '1;reason="x"\r\n y'}

@@ -252,7 +252,7 @@ async def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(
     ("value", "least", "most"),
-    [("120", 120, 120), ("in an hour", 3500, 3600), ("Mon, 01 Jan 2024 00:00:00 GMT", 0, 0)],
+    [("120", 120, 120), ("0.5", 0.5, 0.5), ("in an hour", 3500, 3600), ("Mon, 01 Jan 2024 00:00:00 GMT", 0, 0)],
 )
 async def test_retry_after_is_a_number_or_a_date(value: str, least: float, most: float) -> None:
     if value == "in an hour":
@@ -263,6 +263,14 @@ async def test_retry_after_is_a_number_or_a_date(value: str, least: float, most:
     assert isinstance(answer, Answer)
     assert answer.retry_after_seconds is not None
     assert least <= answer.retry_after_seconds <= most
+
+
+async def test_a_long_header_costs_no_answer() -> None:
+    async with serving(says(http(200, b"<a/>", f"X-DiagInfo: {'x' * 20_000}\r\n"))) as server:
+        answer = await post(server)
+
+    assert isinstance(answer, Answer)
+    assert answer.body == b"<a/>"
 
 
 @pytest.mark.parametrize("value", ["soon", "", "-5", "Mon, 01 Jan 2024 00:00:00 -0000"])
