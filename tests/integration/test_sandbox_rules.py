@@ -1,4 +1,4 @@
-"""What must be true of the server for the delivery rules to hold (PROTOCOL, E1 to E5), and what it refuses."""
+"""What must be true of the server for delivery to hold (docs/delivery-rules.md, E1 to E5), and what it refuses."""
 
 import asyncio
 from collections.abc import AsyncIterator

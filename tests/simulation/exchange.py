@@ -1,4 +1,4 @@
-"""A mailbox server as PROTOCOL 2 demands it (E1-E5), with a network in front that loses, delays and cuts.
+"""A mailbox server as docs/delivery-rules.md demands it (E1-E5), with a network in front that loses, delays and cuts.
 
 What a client asks for and what the server does are two things here, as in life: a request under way is processed
 whether or not anybody still waits for the answer.

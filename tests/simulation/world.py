@@ -241,7 +241,7 @@ class World:
 
 
 def check(world: World) -> None:
-    """PROTOCOL 4, as far as it can be seen from outside."""
+    """What always holds (docs/delivery-rules.md), as far as it can be seen from outside."""
     states: dict[str, Counter[str]] = {}
     accepted_ids: dict[str, set[object]] = {}
     for event in world.broker.statuses:

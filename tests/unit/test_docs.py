@@ -6,7 +6,7 @@ import shlex
 import tomllib
 import typing
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import click
@@ -28,6 +28,8 @@ from worker.ews.operations.create_item import TRACE_HEADER
 from worker.ews.transport import USER_AGENT, Answer, NoAnswer
 from worker.ews.trouble import Trail
 from worker.mail.stamp import PROPERTY_NAME, PROPERTY_SET
+from worker.outbound.entry import CLOCK_ALLOWANCE, LOOK_ALLOWANCE
+from worker.outbound.rules import EMPTY_LOOK_PAUSE_SECONDS, EMPTY_LOOKS, MAX_UNANSWERED
 from worker.profiles.loader import parse
 from worker.profiles.model import PRESETS, Mailbox, Profile
 from worker.rabbitmq.topology import EXCHANGES, QUEUES
@@ -35,6 +37,7 @@ from worker.settings import Settings
 from worker.tracing.spans import BULK, QUEUE, RECEIVED
 
 CRM, OPERATORS, EXCHANGE = "docs/crm-developers.md", "docs/operators.md", "docs/exchange-administrators.md"
+RULES = "docs/delivery-rules.md"
 
 
 def test_settings() -> None:
@@ -172,6 +175,24 @@ def test_log_lines() -> None:
     for row in table(OPERATORS, "Logs"):
         for line in spans(row[0]):
             assert f'"{line}"' in source, line
+
+
+def test_delivery_rules() -> None:
+    """Each that the code cites is told, and the numbers in them are the code's."""
+    text = page(RULES)
+    told = {row[0] for number in (0, 1) for row in table(RULES, ("What Exchange does", "The rules")[number])}
+    cited = {
+        number
+        for path in (ROOT / "worker").rglob("*.py")
+        for line in re.findall(r"\brules? ((?:\d+[a-d]?(?:, | and )?)+)", path.read_text(encoding="utf-8"))
+        for number in re.findall(r"\d+[a-d]?", line)
+    }
+    assert cited
+    assert cited | {f"E{number}" for number in range(1, 6)} <= told
+    assert f"less {LOOK_ALLOWANCE / timedelta(minutes=1):.0f} minutes" in text
+    assert f"began {CLOCK_ALLOWANCE.seconds} seconds after" in text
+    assert f"it waits {EMPTY_LOOK_PAUSE_SECONDS} s, twice" in text
+    assert (EMPTY_LOOKS, MAX_UNANSWERED) == (3, 2)
 
 
 def test_what_is_traced() -> None:

@@ -1,10 +1,10 @@
 """What a lane remembers of Sent Items, so that n mails cost about n rows read and not n². A cache: safe to lose.
 
 Why it may leave rows unread. A look evaluates Drafts first, then Outbox, then Sent Items, and mail only moves forward
-(PROTOCOL, E2). So whatever had left when a look evaluated Drafts, that look saw; it is in the memory. Whatever left
-afterwards was changed by leaving, at a time the server's clock gives, which is not before any time it had given to a
-row of Drafts by then. The newest time in Drafts, the *watermark*, therefore divides what the memory has from what must
-be read. The memory reaches back to `covered_from` only: who asks for what may be older gets no use of it.
+(docs/delivery-rules.md, E2). So whatever had left when a look evaluated Drafts, that look saw; it is in the memory.
+Whatever left afterwards was changed by leaving, at a time the server's clock gives, which is not before any time it had
+given to a row of Drafts by then. The newest time in Drafts, the *watermark*, therefore divides what the memory has from
+what must be read. The memory reaches back to `covered_from` only: who asks for what may be older gets no use of it.
 
 The one thing taken on trust is the server's clock, and it can step back: where a mailbox moves to another server, say.
 So the rows are counted, too. Sent Items has grown by as many rows as the look read new ones, or something has come in

@@ -1,4 +1,5 @@
-"""Reading Drafts, Outbox and Sent Items so that nothing slips between pages or folders (PROTOCOL, rule 3 and E2).
+"""Reading Drafts, Outbox and Sent Items so that nothing slips between pages or folders (docs/delivery-rules.md, rule 3
+and E2).
 
 Rows come newest change first, a page of every folder in one request, and each folder is read down to a bound. Usually
 that is all. Where a folder does not reach its bound on the first page:

@@ -59,7 +59,7 @@ class Trial:
         return passed("Drafts, Outbox, Sent Items")
 
     async def draft(self) -> Finding:
-        """What the protocol of delivery rests on, as far as it shows without sending (E1, E3, E4)."""
+        """What docs/delivery-rules.md rests on, as far as it shows without sending (E1, E4, and of E2 the state)."""
         async with self._drafted() as draft:
             if isinstance(draft, Reason):
                 return self._failed(draft)

@@ -84,7 +84,9 @@ def of_draft(trouble: Trouble) -> Deferred | Rejected | Unknown:
 
 
 def of_send(trouble: Trouble) -> Deferred | Rejected | Unknown:
-    """A mail was not sent if Exchange says that it refuses to; whatever says less leaves it open (PROTOCOL, rule 5)."""
+    """A mail was not sent if Exchange says that it refuses to; whatever says less leaves it open
+    (docs/delivery-rules.md, rule 5).
+    """
     if trouble.verdict.refuses_sending:
         return of_draft(trouble)
     return Unknown(trouble.reason())

@@ -1,7 +1,7 @@
 """The port: what the outbound flow needs of a mail system. `worker/ews` implements it; others may follow. Its inbound
 half stands in `worker.mail.incoming`.
 
-Nothing of a protocol shows above this line. An implementation owes the flow what PROTOCOL rules rest on:
+Nothing of a protocol shows above this line. An implementation owes the flow what docs/delivery-rules.md rests on:
 
 - It never repeats a request by itself. One call here is at most one attempt of each act on the server.
 - It never raises for anything the mail system or the network does: that is what the outcomes are for. Exceptions

@@ -1,4 +1,4 @@
-"""One request on its way: the state that the rules of delivery read and write (PROTOCOL 3)."""
+"""One request on its way: the state that the rules of delivery read and write (docs/delivery-rules.md)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -57,7 +57,7 @@ class LookFor:
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """Rules 4, 7, 8: take these drafts out of play, then look again. `all_of_them` settles the doubt (PROTOCOL 3)."""
+    """Rules 4, 7, 8: take these drafts out of play, then look again. `all_of_them` settles the doubt (rule 8)."""
 
     drafts: tuple[Draft, ...]
     all_of_them: bool
@@ -149,7 +149,7 @@ class Entry:
         return self.doubt and self.begun_in in ("", self.working.address)
 
     def begin(self) -> None:
-        """A draft of ours was confirmed here, or a send is issued: from now on there is doubt (PROTOCOL 3)."""
+        """A draft of ours was confirmed here, or a send is issued: from now on there is doubt (rules 2, 5)."""
         self.doubt, self.begun_in = True, self.working.address
 
     @property

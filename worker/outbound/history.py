@@ -13,11 +13,11 @@ _LIMIT = 1_000_000
 @dataclass(frozen=True, slots=True)
 class History:
     """`attempts`: failed tries at this very message. `waits`: passes in a row that found its mailbox, profile or server
-    in trouble. `doubt`: a draft of ours was confirmed or a send was issued (PROTOCOL 3). `empty_looks`: looks in a row
-    that showed nothing although there was doubt. `told`: the reason code the CRM was last told for a deferral.
-    `waiting_since`: when the first of the `waits` was. `begun_in`: the mailbox that the draft of the doubt lies in.
-    `unlooked`: a worker may have died over it, and no look has shown yet what became of that. `due_at`: when its turn
-    is among the mail of its mailbox, `room_at`: among that of its profile; "" where it was given none.
+    in trouble. `doubt`: a draft of ours was confirmed or a send was issued (docs/delivery-rules.md). `empty_looks`:
+    looks in a row that showed nothing although there was doubt. `told`: the reason code the CRM was last told for a
+    deferral. `waiting_since`: when the first of the `waits` was. `begun_in`: the mailbox that the draft of the doubt
+    lies in. `unlooked`: a worker may have died over it, and no look has shown yet what became of that. `due_at`: when
+    its turn is among the mail of its mailbox, `room_at`: among that of its profile; "" where it was given none.
     """
 
     attempts: int = 0

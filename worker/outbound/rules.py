@@ -1,4 +1,5 @@
-"""The rules of delivery as pure decisions: what was answered, and so what to do next. Numbers are those of PROTOCOL 3.
+"""The rules of delivery as pure decisions: what was answered, and so what to do next. Numbers are those of
+docs/delivery-rules.md, where each says what it is for.
 
     step      answer                       next
     Fetch     the files                    Create
@@ -26,7 +27,7 @@
               Unknown                      LookFor: never sent again without one             5
 
 Create and Send are not done in a place that is closed. "book": `worker/profiles/book.py`, where mail is when profiles
-change. An act that got no answer twice in one pass is given back (rule 9): `MAX_UNANSWERED`.
+change. The third act of one pass that gets no answer is given back (rule 9): `MAX_UNANSWERED`.
 """
 
 from dataclasses import replace

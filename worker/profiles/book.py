@@ -1,8 +1,9 @@
 """The profiles in force, and earlier ones as far as mail that was asked for under them may be found elsewhere.
 
-A request is drafted, looked for and sent in one working mailbox (PROTOCOL, rule 1). Some changes of profiles move it:
-from the sender's mailbox to the account's, say. A mail that is under way then finishes where it began, and one that
-cannot goes on in the new place, but only behind a moment from which nothing is begun in the old one any more:
+A request is drafted, looked for and sent in one working mailbox (docs/delivery-rules.md, rule 1). Some changes of
+profiles move it: from the sender's mailbox to the account's, say. A mail that is under way then finishes where it
+began, and one that cannot goes on in the new place, but only behind a moment from which nothing is begun in the old one
+any more:
 
     the change          until              closes_at                 opens_at
     ----|------ 5 s ------|------ 10 min ------|-------- 30 s ---------|---------------->

@@ -1,4 +1,6 @@
-"""Which way the mail of an address goes: a function of address and profiles, nothing else (PROTOCOL, rule 1)."""
+"""Which way the mail of an address goes: a function of address and profiles, nothing else (docs/delivery-rules.md, rule
+1).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

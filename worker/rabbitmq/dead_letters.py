@@ -44,7 +44,7 @@ HISTORY_HEADERS: Final = frozenset(
         *("x-waiting-since", "x-waits"),
     }
 )
-"""What our own passes wrote on a message. A replayed one begins without a past (PROTOCOL 3: the doubt is cleared)."""
+"""What our own passes wrote on a message. A replayed one begins without a past, the doubt with it."""
 
 _REPLAYABLE: Final = (OUTBOUND, BULK, ITEMS)
 

@@ -30,7 +30,7 @@ _ROOT, _ITEMS = f"{{{MESSAGES}}}RootFolder", f"{_T}Items"
 
 
 class Folder(StrEnum):
-    """Where a request's mail can be, in the order in which it moves (PROTOCOL, E2)."""
+    """Where a request's mail can be, in the order in which it moves (docs/delivery-rules.md, E2)."""
 
     DRAFTS = "drafts"
     OUTBOX = "outbox"

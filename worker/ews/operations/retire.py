@@ -3,7 +3,7 @@ showed (ConflictResolution NeverOverwrite); DeleteItem then removes what was swa
 operation", "DeleteItem operation").
 
 Deleting alone would not do. A submitted mail can still lie in Drafts under the draft's id, and DeleteItem asks no
-ChangeKey: it would take a mail out of the transport that somebody was told is sent (PROTOCOL, E4).
+ChangeKey: it would take a mail out of the transport that somebody was told is sent (docs/delivery-rules.md, E4).
 """
 
 from collections.abc import Iterable, Sequence
