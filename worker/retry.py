@@ -6,11 +6,11 @@ TIERS: Final = (1, 5, 30, 120, 600, 3600, 21600)
 """The delay tiers, in seconds. Each is a queue of the broker; a longer wait takes several passes."""
 
 ATTEMPTS: Final = (5, 30, 120, 600, 600, 3600, 3600, 3600, 3600)
-"""Seconds to wait after each failed attempt at one message. After the last one it fails: ten attempts, five hours."""
+"""Seconds to wait after each failed attempt at one message. After the last one it fails: ten attempts, 4.4 hours."""
 
 WAITS: Final = (1, 5, 5, 30)
 """Seconds between passes while a mailbox, profile or server is in trouble. The last one repeats: such a wait uses up
-no attempt, ends when the trouble ends, and is bounded by `expires_at` and the horizon."""
+no attempt, ends when the trouble ends, and is bounded by MAILROUTER_MAX_WAIT_HOURS, `expires_at` and the horizon."""
 
 
 def tier(delay_seconds: float) -> int:

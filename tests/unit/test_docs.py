@@ -286,6 +286,15 @@ def test_version() -> None:
     assert f"Version {__version__}" in page("README.md")
 
 
+def test_requests_of_an_account() -> None:
+    """Mails, campaigns and polls of a worker, and what two workers are advised to set for 27."""
+    each = Settings.model_fields["concurrency"].default
+    told = " ".join(section(EXCHANGE, "Throttling").split())
+    assert f"outgoing profile under way, {2 * each} by default" in told
+    assert f"of an incoming one, {each} by default" in told
+    assert f"`MAILROUTER_CONCURRENCY={27 // (2 * 3)}`, or {27 // (2 * 2)} where" in page(OPERATORS)
+
+
 DEFAULTS: Final = {"horizon_days": "7 days", "max_event_bytes": "12 MiB"}
 
 
