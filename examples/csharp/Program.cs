@@ -44,7 +44,7 @@ async Task Send()
 async Task Listen()
 {
     var seen = new HashSet<string>(); // in a CRM: a column with a unique index, written with what the event changes
-    var states = new Dictionary<string, string>();
+    var states = new Dictionary<string, (string State, string At)>(); // of each e-mail, and when it came to be in it
     await channel.BasicQosAsync(prefetchSize: 0, prefetchCount: 100, global: false);
     var consumer = new AsyncEventingBasicConsumer(channel);
     consumer.ReceivedAsync += async (_, delivery) =>
@@ -58,11 +58,17 @@ async Task Listen()
             {
                 Console.WriteLine($"received {data.GetProperty("subject").GetString()}");
             }
-            else if (state != "bounced" && data.TryGetProperty("email_id", out var email))
+            else if (state != "bounced")
             {
-                var known = states.GetValueOrDefault(email.GetString()!);
-                states[email.GetString()!] = known == "accepted" ? known : state; // accepted is for good
-                Console.WriteLine($"{email.GetString()} {states[email.GetString()!]}");
+                var email = data.GetProperty("email_id").GetString()!;
+                var at = data.GetProperty("occurred_at").GetString()!; // UTC, and of one length: texts compare as times do
+                var known = states.GetValueOrDefault(email, (State: "", At: ""));
+                var late = state != "accepted" && string.CompareOrdinal(at, known.At) < 0;
+                if (known.State != "accepted" && !late) // accepted is for good
+                {
+                    states[email] = (state, at);
+                    Console.WriteLine($"{email} {state}");
+                }
             }
         }
         await channel.BasicAckAsync(delivery.DeliveryTag, multiple: false); // after it is stored

@@ -35,7 +35,7 @@ async function send() {
 }
 
 const seen = new Set(); // in a CRM: a column with a unique index, written together with what the event changes
-const states = new Map();
+const states = new Map(); // of each e-mail, and when it came to be in it
 
 function store(event) {
   if (seen.has(event.id)) return;
@@ -43,9 +43,12 @@ function store(event) {
   const state = event.type.split(".")[2];
   if (state === "received") {
     console.log(`received ${event.data.subject}: answers ${event.data.correlation.email_id}`);
-  } else if (states.get(event.data.email_id) !== "accepted" && state !== "bounced") {
-    states.set(event.data.email_id, state); // accepted overrides all others, and is for good
-    console.log(`${event.data.email_id} ${state}`);
+  } else if (state !== "bounced") {
+    const { email_id, occurred_at: at } = event.data; // UTC, and of one length: texts compare as times do
+    const known = states.get(email_id) ?? { state: "", at: "" };
+    if (known.state === "accepted" || (state !== "accepted" && at < known.at)) return; // accepted is for good
+    states.set(email_id, { state, at });
+    console.log(`${email_id} ${state}`);
   }
 }
 

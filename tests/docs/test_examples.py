@@ -1,5 +1,6 @@
 """Every example on the pages is checked: JSON against the schemas, code against the file that a test runs."""
 
+import ast
 import re
 from collections.abc import Iterator
 from typing import Any, Final
@@ -53,6 +54,31 @@ def test_python_is_run() -> None:
 )
 def test_code_is_the_file(kind: str, file: str) -> None:
     assert example("docs/client-examples.md", kind) == (ROOT / file).read_text(encoding="utf-8")
+
+
+def test_the_consumer_notes_in_any_order() -> None:
+    """`note`, as it stands there, does what the page says of states."""
+    wanted = ("def note(", "states:")
+    parts = [ast.unparse(each) for each in ast.parse(example(CRM, "consumer")).body]
+    noting: dict[str, Any] = {}
+    exec("\n".join(each for each in parts if each.startswith(wanted)), noting)
+
+    def told(state: str, second: int) -> str:
+        data = {
+            "email_id": "a",
+            "occurred_at": f"2026-11-23T08:00:{second:02d}.000Z",
+            "recipient": "x@customer.example",
+        }
+        noting["note"](state, data)
+        found: str = noting["states"]["a"][0]
+        return found
+
+    assert told("deferred", 2) == "deferred"
+    assert told("failed", 4) == "failed"
+    assert told("deferred", 3) == "failed", "late news"
+    assert told("bounced", 5) == "failed", "a bounce is of one recipient"
+    assert told("accepted", 0) == "accepted", "overrides what was said later"
+    assert told("failed", 9) == "accepted", "for good"
 
 
 def test_the_life_cycle_has_every_state() -> None:
