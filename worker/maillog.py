@@ -28,9 +28,6 @@ class RequestLog:
     def unresolved(self, reason: Reason, *, attempt: int) -> None:
         self._log.error("mail unresolved", attempt=attempt, **_fields(reason))
 
-    def not_settled(self, cause: str) -> None:
-        self._log.warning("mail not settled, the broker will give it again", cause=cause)
-
 
 def invalid(*, email_id: str, event_id: str, field: str, message: str) -> None:
     _log.error("event invalid", email_id=email_id, event_id=event_id, field=field, message=message)
