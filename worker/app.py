@@ -68,7 +68,7 @@ async def run_worker(settings: Settings, roles: frozenset[str]) -> None:
     )
     in_force.follow(lambda _book: transport.renew())
     metrics.token_ends.read, metrics.certificate_ends.read = transport.tokens_end, transport.certificates_end
-    in_force.follow(_tell_profiles)
+    in_force.follow(functools.partial(_tell_profiles, clock))
     in_force.follow(_count_from_zero)
     _tell_start(settings, roles)
     outbound = OutboundFlow(settings, in_force, transport, clock, together, key=key, tracing=tracing) if sends else None
@@ -214,13 +214,13 @@ def _tell_start(settings: Settings, roles: frozenset[str]) -> None:
         _log.warning("no MAILROUTER_CORRELATION_KEY: nothing will prove that a reply's Message-ID is one of ours")
 
 
-def _tell_profiles(book: Book) -> None:
-    directory = book.directory
+def _tell_profiles(clock: Clock, book: Book) -> None:
+    directory, now = book.directory, clock.now()
     _log.info(
         "profiles in force",
         revision=book.revision,
         profiles=len(directory.profiles),
         mailboxes=len(directory.mailboxes),
     )
-    for warning in (*warnings(directory), *local.warnings(tuple(directory.profiles.values()))):
+    for warning in (*warnings(directory, now), *local.warnings(tuple(directory.profiles.values()), now)):
         _log.warning("profiles", warning=warning)

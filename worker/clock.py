@@ -1,6 +1,8 @@
-"""Time and chance come in through here: no other module reads a clock, sleeps or draws a random number.
+"""Time and chance come in through here, wherever they decide anything: dates, pauses, turns, schedules, jitter.
 
-That is what lets several whole workers run in one event loop under a controlled clock (`tests/simulation`).
+That is what lets several whole workers run in one event loop under a controlled clock (`tests/simulation`). How long
+something may take is bounded by the loop's own time (`asyncio.timeout`, and what `worker/rabbitmq` waits for), which
+such a loop controls as well. What is drawn elsewhere (`uuid4`) is a name, and nothing is decided by it.
 """
 
 import asyncio

@@ -10,6 +10,7 @@ from worker.cli.given import given_profiles
 from worker.cli.lazy_group import LazyGroup
 from worker.cli.options import flag, with_settings
 from worker.cli.output import show_rows
+from worker.clock import SystemClock
 from worker.mail.address import same_mailbox
 from worker.mail.outcome import Reason
 from worker.profiles import local
@@ -50,7 +51,8 @@ def validate(settings: Settings, file: Path | None, *, as_json: bool) -> None:
             raise
         click.echo(json.dumps({"faults": error.faults, "warnings": []}, indent=2))
         raise click.exceptions.Exit(2) from None
-    told = [*warnings(directory), *local.warnings(tuple(directory.profiles.values()))]
+    now = SystemClock().now()
+    told = [*warnings(directory, now), *local.warnings(tuple(directory.profiles.values()), now)]
     counts = {"profiles": len(directory.profiles), "mailboxes": len(directory.mailboxes)}
     if as_json:
         click.echo(json.dumps({**counts, "faults": [], "warnings": told}, indent=2))

@@ -1,7 +1,7 @@
 """What only the machine that works by the profiles can tell: whether secrets and files are there, what they hold."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
@@ -41,12 +41,12 @@ def of_mailbox(entry: Entry[Profile] | Entry[Mailbox]) -> Iterator[Fault]:
                 yield Fault(key, str(error))
 
 
-def warnings(profiles: Sequence[Profile]) -> Iterator[str]:
+def warnings(profiles: Sequence[Profile], now: datetime) -> Iterator[str]:
     """That a certificate expires is no fault: the file is what it was, and what needs no certificate goes on."""
     for number, profile in enumerate(profiles, 1):
         if profile.certificate is not None:
             try:
-                told = list(_validity(_own_certificate(profile.certificate), datetime.now(UTC)))
+                told = list(_validity(_own_certificate(profile.certificate), now))
             except (ValueError, ConfigurationError):
                 told = ["cannot be read any more: sign-in fails when a new token is needed"]
             reference = profile.certificate.reference

@@ -1,7 +1,7 @@
 """What in the profiles has no effect, or not the one somebody may think: said, and no reason to stop."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from worker.profiles.directory import Directory
@@ -90,12 +90,12 @@ WARNINGS: Final = (
 )
 
 
-def warnings(directory: Directory) -> Iterator[str]:
+def warnings(directory: Directory, now: datetime) -> Iterator[str]:
     """`[[profile]] 2 (Incoming): key: what is to be known of it`."""
     profiles = {each.name: known(each, number) for number, each in enumerate(directory.profiles.values(), 1)}
     used = {name for each in directory.mailboxes.values() for name in (each.outgoing, each.incoming)}
     for profile in profiles.values():
-        yield from profile.told(_of_profile(profile))
+        yield from profile.told(_of_profile(profile, now))
         if profile.table.name not in used:
             yield from profile.told([Fault("name", "no mailbox has this profile")])
     for number, mailbox in enumerate(directory.mailboxes.values(), 1):
@@ -104,10 +104,10 @@ def warnings(directory: Directory) -> Iterator[str]:
         yield from entry.told(_of_mailbox(mailbox, {key: directory.profiles[name] for key, name in named.items()}))
 
 
-def _of_profile(profile: Entry[Profile]) -> Iterator[Fault]:
+def _of_profile(profile: Entry[Profile], now: datetime) -> Iterator[Fault]:
     yield from (fault for rule in WARNINGS for fault in rule.judge(profile))
     start = profile.table.start
-    if isinstance(start, datetime) and start > datetime.now(UTC):
+    if isinstance(start, datetime) and start > now:
         yield Fault("start", "lies in the future: what comes in until then is not read")
 
 

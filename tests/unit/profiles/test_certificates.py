@@ -53,7 +53,7 @@ def fault(path: Path, content: bytes, key: str = "certificate") -> str:
 @pytest.mark.parametrize("order", [1, -1])
 def test_key_and_certificate_in_either_order(tmp_path: Path, order: int) -> None:
     found = directory(tmp_path / "both.pem", b"".join(issued()[::order]))
-    assert list(local.warnings(tuple(found.profiles.values()))) == []
+    assert list(local.warnings(tuple(found.profiles.values()), NOW)) == []
 
 
 def test_what_is_not_both(tmp_path: Path) -> None:
@@ -78,14 +78,14 @@ def test_when_it_expires_is_a_warning(tmp_path: Path, days: int, told: str) -> N
     )
     content = made.private_key_and_cert_chain_pem.bytes()
     found = directory(tmp_path / "both.pem", content)
-    warned = list(local.warnings(tuple(found.profiles.values())))
+    warned = list(local.warnings(tuple(found.profiles.values()), NOW))
     assert [told in each for each in warned] == ([True] if told else [])
 
 
 def test_one_that_has_gone_since_is_a_warning(tmp_path: Path) -> None:
     found = directory(tmp_path / "both.pem", b"".join(issued()))
     (tmp_path / "both.pem").unlink()
-    (warning,) = local.warnings(tuple(found.profiles.values()))
+    (warning,) = local.warnings(tuple(found.profiles.values()), NOW)
     assert warning.startswith(f"[[profile]] 1 (Out): certificate: file:{tmp_path}/both.pem: cannot be read any more")
 
 

@@ -1,6 +1,6 @@
 """What has no effect is said, and is no reason to stop."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ from tests.unit.profiles.test_faults import MAILBOX, PROFILE
 from worker.profiles.loader import parse
 from worker.profiles.warnings import warnings
 
+NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 IN = {"direction": "incoming", "name": "In"}
 ONLINE = {
     "server": "exchange-online",
@@ -26,7 +27,7 @@ def told(*mailboxes: dict[str, Any], without: tuple[str, ...] = (), **profile: A
     """Of the profile `Out`, changed, and an incoming one, `In`, that `anna` is read with."""
     first = {key: value for key, value in {**PROFILE, **profile}.items() if key not in without}
     data = {"profile": [first, PROFILE | IN], "mailbox": [*mailboxes, ANNA | {"incoming": "In"}]}
-    return list(warnings(parse(data, "f")))
+    return list(warnings(parse(data, "f"), NOW))
 
 
 def test_nothing_is_said_of_what_has_its_effect() -> None:
@@ -65,9 +66,9 @@ def test_a_time_to_start_at_may_stand_in_quotes(start: str) -> None:
 
 
 def test_of_reading() -> None:
-    later = datetime(2999, 1, 1, tzinfo=UTC)
+    later = NOW + timedelta(seconds=1)
     reading = PROFILE | IN | {"access": "send-as", "start": later, "messages_per_minute": 30}
-    found = list(warnings(parse({"profile": [reading], "mailbox": [ANNA | {"incoming": "In"}]}, "f")))
+    found = list(warnings(parse({"profile": [reading], "mailbox": [ANNA | {"incoming": "In"}]}, "f"), NOW))
     assert [each.removeprefix("[[profile]] 1 (In): ").partition(":")[0] for each in found] == [
         "messages_per_minute",
         "access",
