@@ -26,9 +26,9 @@ from worker.events.decode import SendRequest, decode
 from worker.ews.answer import INCOMPLETE
 from worker.ews.codes import TABLE
 from worker.ews.http_status import of_status
-from worker.ews.operations.create_item import TRACE_HEADER
 from worker.ews.transport import USER_AGENT, Answer, NoAnswer
 from worker.ews.trouble import Trail
+from worker.mail.message_id import TRACE_HEADER
 from worker.mail.stamp import PROPERTY_NAME, PROPERTY_SET
 from worker.outbound.entry import CLOCK_ALLOWANCE, LOOK_ALLOWANCE
 from worker.outbound.rules import EMPTY_LOOK_PAUSE_SECONDS, EMPTY_LOOKS, MAX_UNANSWERED

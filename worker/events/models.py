@@ -27,6 +27,7 @@ from pydantic import StringConstraints as Is
 from pydantic_core import PydanticCustomError
 
 from worker.mail.message import Importance, Sensitivity
+from worker.mail.message_id import TRACE_HEADER
 
 RECIPIENTS: Final = 1000
 """The most recipients Exchange can be set to take in one message."""
@@ -60,7 +61,6 @@ TIME: Final = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,20})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})$"
 )
 _TIME = re.compile(TIME)
-_RESERVED = "x-crm-mail-router"
 _URL = re.compile(r"(?:https|file|s3a?|gs|az|adl|azure|abfss?)://[!-\[\]-~]+", re.ASCII)
 
 
@@ -80,8 +80,8 @@ def _not_too_many(value: object) -> object:
 
 
 def _not_reserved(name: str) -> str:
-    if name.lower().startswith(_RESERVED):
-        raise PydanticCustomError("header", "is reserved for this router, X-CRM-Mail-Router...")
+    if name.lower().startswith(TRACE_HEADER.lower()):
+        raise PydanticCustomError("header", f"is reserved for this router, {TRACE_HEADER}...")
     return name
 
 

@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 from worker.events.received import Kind
-from worker.inbound.header import parameters
+from worker.inbound.header import MEETING_METHODS, parameters
 from worker.mail.incoming import IncomingMail
 from worker.mail.report import Report
 
@@ -19,9 +19,7 @@ _AUTO_REPLY_CLASSES: Final = (
 )
 _MACHINE_CLASSES: Final = ("ipm.note.storagequotawarning", "ipm.outlook.recall", "ipm.recall.report")
 _MEETING_CLASSES: Final = ("ipm.schedule.meeting", "ipm.appointment")
-_MEETING_METHODS: Final = re.compile(
-    r"method=\"?(?:request|reply|cancel|counter|declinecounter|add|refresh)\b", re.IGNORECASE
-)
+_MEETING_METHOD: Final = re.compile(rf"method=\"?(?:{'|'.join(sorted(MEETING_METHODS))})\b", re.IGNORECASE)
 
 _ANSWERS: Final = ("auto-reply", "auto_reply", "autoreply", "auto-replied")
 """What stands in `Precedence` and its variants of some mail programs' automatic answers."""
@@ -143,7 +141,7 @@ def _notice_kind(mail: IncomingMail) -> Kind | None:
 
 def _meeting_kind(mail: IncomingMail) -> Kind | None:
     declared = [_field(mail, "Content-Type"), *(each.content_type for each in mail.files)]
-    if any(each.lower().startswith("text/calendar") and _MEETING_METHODS.search(each) for each in declared):
+    if any(each.lower().startswith("text/calendar") and _MEETING_METHOD.search(each) for each in declared):
         return "meeting"
     return "meeting" if "calendarmessage" in _field(mail, "Content-Class").lower() else None
 

@@ -10,10 +10,7 @@ from worker.events.models import IDENTIFIER
 from worker.events.received import Correlation, Method
 from worker.inbound.header import message_ids
 from worker.mail.incoming import IncomingMail, SentCopy
-from worker.mail.message_id import Origin, read
-
-TRACE_HEADER: Final = "X-CRM-Mail-Router"
-"""A mail of ours bears the part before the `@` of its Message-ID in this field, whatever Exchange makes of the id."""
+from worker.mail.message_id import TRACE_HEADER, Origin, read
 
 _FIRST_OF_CONVERSATION: Final = 22
 """Bytes of a conversation index; every reply adds some ([MS-OXOMSG] 2.2.1.3)."""

@@ -12,6 +12,9 @@ from urllib.parse import unquote_to_bytes
 from worker.inbound.charset import decode
 from worker.inbound.text import clean
 
+MEETING_METHODS: Final = frozenset({"request", "reply", "cancel", "counter", "declinecounter", "add", "refresh"})
+"""What the parameter `method` of text/calendar says in mail about a meeting (RFC 5546, 1.4)."""
+
 MOST_REFERENCES: Final = 100
 _LONGEST_ID: Final = 996
 _MOST_PARAMETERS: Final = 50

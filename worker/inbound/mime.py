@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from worker.inbound.addresses import listed
-from worker.inbound.header import words_decoded
+from worker.inbound.header import MEETING_METHODS, words_decoded
 from worker.inbound.normalise import normalise
 from worker.inbound.parts import Headers, Part, split
 from worker.mail.address import Address
@@ -45,7 +45,6 @@ _ENDINGS: Final = {
     "application/pkcs7-signature": "p7s",
 }
 _STEMS: Final = {"message/rfc822": "message", "message/global": "message", "text/calendar": "invitation"}
-_MEETING_METHODS: Final = frozenset({"request", "reply", "cancel", "counter", "declinecounter", "add", "refresh"})
 
 
 def parse(source: bytes, id: str, received_at: datetime | None) -> IncomingMail:  # noqa: A002 - its name in the port
@@ -188,7 +187,7 @@ def _class(whole: Part) -> str:
     for part in whole.walk():
         if part.kind == "text/calendar" and part.disposition[0] != "attachment":
             method = part.named.get("method", "").lower()
-            return "IPM.Schedule.Meeting" if method in _MEETING_METHODS else "IPM.Note"
+            return "IPM.Schedule.Meeting" if method in MEETING_METHODS else "IPM.Note"
     return "IPM.Note"
 
 

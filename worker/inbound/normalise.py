@@ -16,6 +16,7 @@ from worker.inbound.header import message_ids, words_decoded
 from worker.inbound.text import clean, cut, line, written_bytes
 from worker.mail.address import Address
 from worker.mail.incoming import File, IncomingMail
+from worker.mail.message_id import TRACE_HEADER
 
 HTML_BYTES: Final = 2 * 2**20
 TEXT_BYTES: Final = 512 * 1024
@@ -61,7 +62,7 @@ HEADERS: Final = {
         "X-Autorespond",
         "X-AutoReply-From",
         "X-Autoreply",
-        "X-CRM-Mail-Router",
+        TRACE_HEADER,
         "X-Cron-Env",
         "X-FC-MachineGenerated",
         "X-Failed-Recipients",

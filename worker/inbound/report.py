@@ -19,7 +19,7 @@ from worker.inbound.normalise import normalise
 from worker.inbound.parts import Headers, Part, head, split
 from worker.inbound.text import line
 from worker.mail.incoming import IncomingMail
-from worker.mail.message_id import read
+from worker.mail.message_id import TRACE_HEADER, read
 from worker.mail.report import Action, Failure, Report
 
 MOST_RECIPIENTS: Final = 1000
@@ -48,7 +48,7 @@ _COPY_BELOW: Final = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _BELOW_ID: Final = re.compile(r"^[ \t>]*message-id:\s*(<[^<>\s]{1,998}>)", re.IGNORECASE | re.MULTILINE)
-_BELOW_TRACE: Final = re.compile(r"^[ \t>]*x-crm-mail-router:\s*(\S{1,998})", re.IGNORECASE | re.MULTILINE)
+_BELOW_TRACE: Final = re.compile(rf"^[ \t>]*{TRACE_HEADER}:\s*(\S{{1,998}})", re.IGNORECASE | re.MULTILINE)
 _ADDRESS: Final = r"[^\s<>()\[\]\"',;:@*]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,253}[A-Za-z0-9]"
 _NAMED: Final = re.compile(
     rf"(?:^[ \t*>-]*[<'\"]?|<|\(|\bto |\bfor |\brecipient |\baddress )(?:mailto:)?({_ADDRESS})",
@@ -168,7 +168,7 @@ def _original_headers(parts: Iterable[Part]) -> Headers:
 def _about(original: Headers, per_message: Mapping[str, str]) -> tuple[str, ...]:
     """Which mail: the id it was drafted with where it bears that, and the one it left with."""
     fields = {name.casefold(): value for name, value in reversed(original)}
-    trace = fields.get("x-crm-mail-router", "").strip()
+    trace = fields.get(TRACE_HEADER.casefold(), "").strip()
     told = fields.get("message-id", "") or per_message.get("x-original-message-id", "")
     return (*((_traced(trace),) if _is_trace(trace) else ()), *message_ids(told, 1))
 

@@ -13,8 +13,14 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass, field
+from typing import Final
 
 from worker.mail.stamp import Stamp
+
+TRACE_HEADER: Final = "X-CRM-Mail-Router"
+"""A mail of ours bears the part before the `@` of its Message-ID in this field, whatever Exchange makes of the id.
+Header names that begin so are the router's own.
+"""
 
 _OURS = re.compile(r"<?crm\.([\w-]{1,800})\.([\w-]{22})\.([\w-]{22}|0)@[^<>@\s]+>?", re.ASCII)
 

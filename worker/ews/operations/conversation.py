@@ -11,11 +11,12 @@ from lxml import etree
 
 from worker.ews.answer import ResponseMessage
 from worker.ews.item import moment
-from worker.ews.operations.create_item import STAMP_FIELD, TRACE_HEADER
+from worker.ews.operations.create_item import STAMP_FIELD
 from worker.ews.operations.listed import acting
 from worker.ews.template import TYPES, Filled, Template, build, place
 from worker.ews.text import escaped
 from worker.mail.incoming import SentCopy
+from worker.mail.message_id import TRACE_HEADER
 from worker.mail.stamp import PROPERTY_NAME, VOID
 
 _MOST_ITEMS: Final = 100

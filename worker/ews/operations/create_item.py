@@ -25,11 +25,9 @@ from worker.ews.text import escaped
 from worker.ews.upload import Upload
 from worker.mail.address import Address
 from worker.mail.message import Attachment, Link, Message
+from worker.mail.message_id import TRACE_HEADER
 from worker.mail.outcome import Reason, Scope
 from worker.mail.stamp import PROPERTY_NAME, PROPERTY_SET, Stamp
-
-TRACE_HEADER: Final = "X-CRM-Mail-Router"
-"""On every mail of ours, for people who look at its headers. Nothing is decided by it."""
 
 MAX_REQUEST_BYTES: Final = 64 * 2**20
 """The largest request Exchange takes (EWS request limit, maxAllowedContentLength): about 48 MB of files."""

@@ -7,7 +7,7 @@ Reading a mail by a program is not reading it by a person: no read receipt is se
 from collections.abc import Sequence
 from functools import cache
 
-from worker.ews.operations.listed import ITEM_ID, ListedRequest, acting
+from worker.ews.operations.listed import ITEM_BY_ID, ListedRequest, acting
 from worker.ews.template import Filled, build, place
 from worker.ews.text import escaped
 
@@ -15,7 +15,7 @@ from worker.ews.text import escaped
 @cache
 def _marking(impersonate: bool) -> ListedRequest:  # noqa: FBT001 - a key of the cache
     read = {"_value_1": [{"FieldURI": {"FieldURI": "message:IsRead"}}], "Message": {"IsRead": True}}
-    change = {"ItemId": ITEM_ID, "Updates": {"_value_1": [{"SetItemField": read}]}}
+    change = {"ItemId": ITEM_BY_ID, "Updates": {"_value_1": [{"SetItemField": read}]}}
     body = {
         "ItemChanges": {"ItemChange": [change]},
         "ConflictResolution": "AlwaysOverwrite",
@@ -28,7 +28,7 @@ def _marking(impersonate: bool) -> ListedRequest:  # noqa: FBT001 - a key of the
 @cache
 def _deleting(impersonate: bool) -> ListedRequest:  # noqa: FBT001 - a key of the cache
     body = {
-        "ItemIds": {"_value_1": [{"ItemId": ITEM_ID}]},
+        "ItemIds": {"_value_1": [{"ItemId": ITEM_BY_ID}]},
         "DeleteType": "MoveToDeletedItems",
         "SuppressReadReceipts": True,
     }
@@ -39,7 +39,7 @@ def _deleting(impersonate: bool) -> ListedRequest:  # noqa: FBT001 - a key of th
 def _moving(impersonate: bool) -> ListedRequest:  # noqa: FBT001 - a key of the cache
     body = {
         "ToFolderId": {"FolderId": {"Id": place("folder")}},
-        "ItemIds": {"_value_1": [{"ItemId": ITEM_ID}]},
+        "ItemIds": {"_value_1": [{"ItemId": ITEM_BY_ID}]},
         "ReturnNewItemIds": False,
     }
     return ListedRequest(build("MoveItem", body, impersonate=impersonate), "m:ItemIds", "t:ItemId")

@@ -7,7 +7,7 @@ from typing import Any
 
 from worker.ews.answer import ResponseMessage
 from worker.ews.item import properties, read_mail
-from worker.ews.operations.listed import ITEM_ID, ListedRequest, acting
+from worker.ews.operations.listed import ITEM_BY_ID, ListedRequest, acting
 from worker.ews.template import MESSAGES, Filled, build
 from worker.mail.incoming import IncomingMail
 
@@ -23,7 +23,7 @@ class Extent(Enum):
 
 @cache
 def _request(extent: Extent, impersonate: bool) -> ListedRequest:  # noqa: FBT001 - keys of the cache
-    body = {"ItemShape": _shape(extent), "ItemIds": {"_value_1": [{"ItemId": ITEM_ID}]}}
+    body = {"ItemShape": _shape(extent), "ItemIds": {"_value_1": [{"ItemId": ITEM_BY_ID}]}}
     # Milliseconds in every read alike: the time a mail was received is part of what its event's id is made of.
     envelope = build("GetItem", body, impersonate=impersonate, DateTimePrecision="Milliseconds")
     return ListedRequest(envelope, "m:ItemIds", "t:ItemId")

@@ -7,7 +7,7 @@ from lxml import etree
 from worker.ews.template import Filled, Template, Values, find, fragment, hollow, place
 from worker.ews.text import escaped
 
-ITEM_ID = {"Id": place("id")}
+ITEM_BY_ID = {"Id": place("id")}
 """An item, in whatever state it is by now."""
 
 

@@ -14,7 +14,7 @@ from lxml import etree
 
 from worker.ews.answer import ResponseMessage
 from worker.ews.operations.create_item import STAMP_FIELD
-from worker.ews.operations.send_item import ITEM_ID
+from worker.ews.operations.send_item import ITEM_IN_STATE
 from worker.ews.template import TYPES, Filled, Template, build, find, fragment, hollow
 from worker.ews.text import escaped
 from worker.mail.stamp import VOID
@@ -30,7 +30,7 @@ class _Templates(NamedTuple):
 def _swap_templates(impersonate: bool) -> _Templates:  # noqa: FBT001 - a key of the cache
     message = {"ExtendedProperty": [{"ExtendedFieldURI": STAMP_FIELD, "Value": VOID}]}
     stamped = {"_value_1": [{"ExtendedFieldURI": STAMP_FIELD}], "Message": message}
-    change = {"ItemId": ITEM_ID, "Updates": {"_value_1": [{"SetItemField": stamped}]}}
+    change = {"ItemId": ITEM_IN_STATE, "Updates": {"_value_1": [{"SetItemField": stamped}]}}
     body = {
         "ItemChanges": {"ItemChange": [change]},
         "ConflictResolution": "NeverOverwrite",
@@ -41,7 +41,7 @@ def _swap_templates(impersonate: bool) -> _Templates:  # noqa: FBT001 - a key of
 
 @cache
 def _delete_templates(impersonate: bool) -> _Templates:  # noqa: FBT001 - a key of the cache
-    body = {"ItemIds": {"_value_1": [{"ItemId": ITEM_ID}]}, "DeleteType": "HardDelete"}
+    body = {"ItemIds": {"_value_1": [{"ItemId": ITEM_IN_STATE}]}, "DeleteType": "HardDelete"}
     return _cut(build("DeleteItem", body, impersonate=impersonate), "m:ItemIds", "t:ItemId")
 
 

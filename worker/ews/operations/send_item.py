@@ -12,7 +12,7 @@ from worker.ews.template import Filled, Template, build, find, folder, fragment,
 from worker.ews.text import escaped
 from worker.mail.transport import Draft
 
-ITEM_ID = {"Id": place("id"), "ChangeKey": place("change_key")}
+ITEM_IN_STATE = {"Id": place("id"), "ChangeKey": place("change_key")}
 """An item in one state: the request is refused when the item is in another one by now."""
 
 
@@ -24,7 +24,7 @@ class _Templates(NamedTuple):
 @cache
 def _templates(impersonate: bool) -> _Templates:  # noqa: FBT001 - a key of the cache
     body = {
-        "ItemIds": {"_value_1": [{"ItemId": ITEM_ID}]},
+        "ItemIds": {"_value_1": [{"ItemId": ITEM_IN_STATE}]},
         "SavedItemFolderId": folder("sentitems"),
         "SaveItemToFolder": True,
     }

@@ -22,12 +22,11 @@ _NO_EVENTS: Final = frozenset({"SubscriptionId", "PreviousWatermark", "MoreEvent
 @dataclass(frozen=True, slots=True)
 class Told:
     """What one portion of a stream tells: of which subscriptions something was heard, which ones the server does not
-    know, and whether it closes the connection.
+    know.
     """
 
     heard: frozenset[str] = frozenset()
     unknown: frozenset[str] = frozenset()
-    closed: bool = False
 
 
 @cache
@@ -80,14 +79,9 @@ def told(message: ResponseMessage) -> Told:
     """
     heard: set[str] = set()
     unknown: set[str] = set()
-    closed = False
-    for element in message.element.iter("{*}Notification", "{*}ErrorSubscriptionIds", "{*}ConnectionStatus"):
-        match etree.QName(element).localname:
-            case "Notification":
-                if any(etree.QName(child).localname not in _NO_EVENTS for child in element):
-                    heard.add((element.findtext("{*}SubscriptionId") or "").strip())
-            case "ErrorSubscriptionIds":
-                unknown.update((each.text or "").strip() for each in element)
-            case _:
-                closed = closed or (element.text or "").strip() == "Closed"
-    return Told(frozenset(heard), frozenset(unknown), closed)
+    for element in message.element.iter("{*}Notification", "{*}ErrorSubscriptionIds"):
+        if etree.QName(element).localname == "ErrorSubscriptionIds":
+            unknown.update((each.text or "").strip() for each in element)
+        elif any(etree.QName(child).localname not in _NO_EVENTS for child in element):
+            heard.add((element.findtext("{*}SubscriptionId") or "").strip())
+    return Told(frozenset(heard), frozenset(unknown))
