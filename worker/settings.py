@@ -23,6 +23,9 @@ from pydantic_core import core_schema
 
 ENVIRONMENT_PREFIX = "MAILROUTER_"
 
+MOST_ATTACHMENT_BYTES: Final = 150 * 2**20
+"""No larger file comes in: it is the largest mail that Exchange Online can be told to take."""
+
 _MOST_SECRET = 2**20
 
 
@@ -280,8 +283,12 @@ class Settings(BaseModel):
     ] = 256 * 2**10
     max_attachment_bytes: Annotated[
         int,
-        Field(ge=1, le=2**31, description="The largest attachment taken, received or fetched for a mail to be sent."),
-    ] = 150 * 2**20
+        Field(
+            ge=1,
+            le=MOST_ATTACHMENT_BYTES,
+            description="The largest attachment taken, received or fetched for a mail to be sent.",
+        ),
+    ] = MOST_ATTACHMENT_BYTES
     attachment_hosts: Annotated[
         tuple[Host, ...] | None,
         BeforeValidator(_listed),

@@ -38,12 +38,10 @@ from worker.mail.incoming import (
     Vanished,
 )
 from worker.mail.outcome import NO_ANSWER, Deferred, Reason, Rejected, Scope
+from worker.settings import MOST_ATTACHMENT_BYTES
 
 BATCH: Final = 10
 """Items in one request, as Exchange's throttling advice has it."""
-
-MOST_BYTES: Final = 150 * 2**20
-"""The largest file or source that is read: the largest mail that Exchange Online can be told to take."""
 
 _NEWEST_ROWS: Final = 50
 _MOST_NEWEST: Final = 1000
@@ -64,7 +62,12 @@ class EwsIncomingMailbox:
     """Implements `IncomingMailbox`. `note_name` is the name of our note; no file larger than `most_bytes` is read."""
 
     def __init__(
-        self, exchange: Exchange, address: str, folders: Folders, note_name: str, most_bytes: int = MOST_BYTES
+        self,
+        exchange: Exchange,
+        address: str,
+        folders: Folders,
+        note_name: str,
+        most_bytes: int = MOST_ATTACHMENT_BYTES,
     ) -> None:
         self._exchange = exchange
         self._address = address

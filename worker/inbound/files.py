@@ -19,7 +19,6 @@ from worker.mail.store import AttachmentStore
 FILES: Final = 500
 """So many files of one mail are told."""
 
-MAX_BYTES: Final = 150 * 2**20
 _PORTION_BYTES: Final = 256 * 2**10
 _BEGINNING: Final = 64
 _NAME_CHARACTERS: Final = 80
@@ -48,7 +47,7 @@ async def gather(  # noqa: PLR0913 - what there is, where it goes, and the limit
     *,
     inline_bytes: int,
     total_bytes: int,
-    max_bytes: int = MAX_BYTES,
+    max_bytes: int,
 ) -> Gathered | Vanished | Deferred:
     """Every file of a normalised mail. Up to `inline_bytes` it stays in the event, while all of those, written in
     base64, have room in `total_bytes`. One that cannot be read, or exceeds `max_bytes`, does not cost the mail; nor
