@@ -29,7 +29,7 @@ from rich.table import Table
 
 from scripts.fleet import PROFILES, Fleet
 from scripts.gate import Gate, Mode
-from tests.scenarios.requests import request
+from scripts.samples import request
 
 CAMPAIGN: Final = "campaign@contoso.example"
 LIMIT: Final = 30

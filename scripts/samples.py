@@ -1,4 +1,6 @@
-"""Varied send requests as a CRM would publish them: by number and seed, so that any of them can be made again."""
+"""Send requests as a CRM would publish them: varied ones, by number and seed, so that any of them can be made again,
+and plain ones that say no more than is needed.
+"""
 
 import base64
 import random
@@ -8,6 +10,9 @@ from typing import Any
 
 DOMAIN = "contoso.example"
 SOURCE = "/crm/contoso"
+
+BODY = "what only the two of them may read"
+"""Stands in every plain request, and must never stand in a log."""
 
 _NAMES = ("Anna", "Bea", "Çağla", "Dmitri", "Émile", "Fatima", "Göran", "Hana", "Ivo", "Jürgen", "北川", "Łucja")
 _SUBJECTS = (
@@ -30,7 +35,23 @@ _PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(60)).decode()
 
 def event(number: int, *, seed: int = 0, senders: int = 40) -> dict[str, Any]:
     """One `crm.email.send.v1`. The same number and seed give the same mail, under a new id and the present time."""
-    draw = random.Random(f"{seed}/{number}")
+    return _event(_data(number, random.Random(f"{seed}/{number}"), senders))
+
+
+def request(email_id: str, sender: str = "anna@contoso.example", **data: object) -> dict[str, Any]:
+    """A plain one. `data` adds to the event's data, or replaces."""
+    plain = {
+        "email_id": email_id,
+        "from": {"address": sender},
+        "to": [{"address": "x@customer.example"}],
+        "subject": "Your request",
+        "body": {"text": BODY},
+    }
+    return _event({**plain, **data})
+
+
+def _event(data: dict[str, Any]) -> dict[str, Any]:
+    """Under a new id and the present time."""
     return {
         "specversion": "1.0",
         "id": str(uuid.uuid4()),
@@ -38,7 +59,7 @@ def event(number: int, *, seed: int = 0, senders: int = 40) -> dict[str, Any]:
         "type": "crm.email.send.v1",
         "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "datacontenttype": "application/json",
-        "data": _data(number, draw, senders),
+        "data": data,
     }
 
 

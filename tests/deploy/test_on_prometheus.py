@@ -19,10 +19,10 @@ import pytest_asyncio
 from scripts.arrivals import arrival
 from scripts.fleet import Fleet, eventually, reading
 from scripts.private_broker import PrivateBroker, free_ports
+from scripts.samples import request
 from tests.deploy.given import Query, dashboard_queries, metrics_in, rules, runbook_queries
 from tests.deploy.prometheus import Prometheus, started
 from tests.node import started as started_node
-from tests.scenarios.requests import request
 from worker import metrics
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -13,8 +13,8 @@ from aio_pika.abc import AbstractChannel
 
 from scripts.fleet import DEAD_QUEUE, Fleet, reading
 from scripts.private_broker import PrivateBroker
+from scripts.samples import request
 from tests.examples.crm import Crm
-from tests.scenarios.requests import request
 from tests.unit.docs import example
 
 DESK = "desk@contoso.example"

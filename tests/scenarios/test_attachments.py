@@ -13,8 +13,8 @@ import pytest
 
 from scripts.file_host import FileHost, file_host, random_file
 from scripts.fleet import Fleet, reading
+from scripts.samples import request
 from tests.scenarios.conftest import StartFleet, assert_each_once
-from tests.scenarios.requests import request
 
 BEA = "bea@contoso.example"
 SIZE = 3_000_001

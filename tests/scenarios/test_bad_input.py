@@ -12,9 +12,10 @@ import pytest_asyncio
 from aio_pika.abc import AbstractIncomingMessage
 
 from scripts.fleet import DEAD_QUEUE, Fleet, eventually
-from tests.scenarios.requests import BODY, request, rfc3339
+from scripts.samples import BODY, request
 from tests.unit.events.bad_events import BAD, EMAIL_ID, Bad
 from tests.unit.events.sample import full
+from worker.clock import rfc3339
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from scripts.fleet import Fleet, eventually
+from scripts.samples import request
 from tests.scenarios.accounts import ACCOUNTS, DELEGATE, ENVIRONMENT, PASSWORD_FILES
-from tests.scenarios.requests import request
 from worker.sandbox.faults import KINDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

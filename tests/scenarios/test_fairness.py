@@ -3,8 +3,8 @@
 from typing import Any
 
 from scripts.fleet import Fleet
+from scripts.samples import request
 from tests.scenarios.conftest import StartFleet, assert_each_once
-from tests.scenarios.requests import request
 
 CAMPAIGN = "campaign@contoso.example"
 HANGS = "hangs@contoso.example"

@@ -15,8 +15,8 @@ import pytest
 
 from scripts.arrivals import arrival
 from scripts.fleet import COMMAND, DEAD_QUEUE, Fleet, eventually, reading
+from scripts.samples import request
 from tests.scenarios.conftest import StartFleet
-from tests.scenarios.requests import request
 from tests.unit.events.sample import validator
 
 ANNA, BEA = "anna@contoso.example", "bea@contoso.example"

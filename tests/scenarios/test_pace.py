@@ -7,9 +7,9 @@ import pytest
 
 from benchmarks.fairness import CAMPAIGN, DOWN, LIMITED, behind_a_gate, campaign, others_seconds, outage
 from scripts.fleet import Fleet, eventually
+from scripts.samples import request
 from tests.integration.rabbitmq.commands import Command
 from tests.scenarios.conftest import StartFleet
-from tests.scenarios.requests import request
 
 BACK_OFF_SECONDS = 3
 

@@ -13,9 +13,8 @@ from typing import Any, Final
 import pytest
 
 from scripts.fleet import COMMAND, DEAD_QUEUE, PROFILES, Fleet, eventually
-from scripts.samples import event
+from scripts.samples import event, request
 from tests.scenarios.conftest import StartFleet, assert_each_once
-from tests.scenarios.requests import request
 
 SEND_AS = PROFILES.replace("router@", "delegate@").replace('"env:FLEET_PASSWORD"', '"env:DELEGATE_PASSWORD"')
 SEND_AS = SEND_AS.replace('"impersonation"', '"send-as"')

@@ -16,8 +16,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from scripts.fleet import Fleet, eventually, message, reading
 from scripts.private_broker import free_ports
+from scripts.samples import BODY, request
 from tests.scenarios.conftest import StartFleet, assert_each_once
-from tests.scenarios.requests import BODY, request
 from worker.tracing.provider import FLUSH_SECONDS
 
 ANNA: Final = "anna@contoso.example"

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from scripts.fleet import Fleet, eventually
-from tests.scenarios.requests import request
+from scripts.samples import request
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from scripts.fleet import message, reading
+from scripts.samples import request
 from tests.scenarios.conftest import StartFleet, assert_each_once
-from tests.scenarios.requests import request
 from tests.upgrade import older
 from worker.events.fleet import WorkerState
 from worker.inbound import cursor, ticket
