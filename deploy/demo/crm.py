@@ -13,7 +13,7 @@ from collections import Counter
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
-from samples import event
+from samples import event  # type: ignore[import-not-found] # in the container it lies beside this file
 
 URL = os.environ["MAILROUTER_AMQP_URL"]
 MAILS = int(os.environ.get("DEMO_MAILS", "1000"))
