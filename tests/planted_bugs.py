@@ -43,7 +43,7 @@ BOOK = "worker/profiles/book.py"
 LOOK, SCAN = "worker/ews/look.py", "worker/ews/scan.py"
 POLL, POLLER, CURSOR = "worker/inbound/poll.py", "worker/inbound/poller.py", "worker/inbound/cursor.py"
 
-_LEFT = "    if sight.left_as is not None:\n        return Done(Delivered(sight.left_as))\n"
+_LEFT = "    if sight.left_as is not None:\n        return Done(Delivered(sight.left_as or entry.drafted_as))\n"
 _UNKNOWN = "        case Unknown(reason):\n            return _unanswered(entry, reason)\n        case Deferred():"
 _FETCHED = "        case Deferred():\n            return _deferred(entry, outcome)\n        case _:"
 _ACK = "            for delivery in deliveries:\n                await delivery.ack()\n"
