@@ -5,6 +5,8 @@ msal is asked anew for each token, a few times an hour: so a secret or certifica
 
 import contextlib
 import json
+import math
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +20,18 @@ from requests.adapters import HTTPAdapter
 
 from worker.ews.credential import Credential, credential
 from worker.ews.endpoint import OAuthSignIn
-from worker.ews.token_answer import Granted, Refusal, first_line, missing, read, unavailable, unknown, untrusted
+from worker.ews.token_answer import (
+    HEEDED,
+    Granted,
+    Refusal,
+    first_line,
+    missing,
+    read,
+    seconds,
+    unavailable,
+    unknown,
+    untrusted,
+)
 from worker.ews.transport import proxy_for
 from worker.settings import ConfigurationError
 from worker.tls import client_context
@@ -32,7 +45,8 @@ _TOO_MANY: Final = 429
 
 _DISCOVERY: Final = "/v2.0/.well-known/openid-configuration"
 _NOT_THERE: Final = frozenset({404, 405, 501})
-"""What a service answers that does not tell of itself (OpenID Connect Discovery 1.0); msal goes nowhere without."""
+"""What a service answers that does not tell of itself (OpenID Connect Discovery 1.0); msal goes nowhere without. Entra
+answers 400 for a tenant it does not know."""
 
 
 def ask(account: OAuthSignIn, ca_file: str | None, now: datetime) -> Granted | Refusal:
@@ -117,17 +131,20 @@ class _Http:
         options |= {"timeout": ASK_SECONDS, "allow_redirects": False, "stream": True}
         with self._session.request(method, url, **options) as response:
             text = _bounded(response)
-        status = response.status_code
-        if method == "GET" and parts.path.endswith(_DISCOVERY) and status in _NOT_THERE and _parsed(text) is None:
+        status, answer = response.status_code, _parsed(text)
+        discovers = method == "GET" and parts.path.endswith(_DISCOVERY)
+        if discovers and status in _NOT_THERE and not _refuses(answer):
             return _Answer(200, json.dumps(_usual(url)), response.headers)
         if status >= 500 or status == _TOO_MANY:  # noqa: PLR2004 - HTTP's server errors
             raise requests.exceptions.HTTPError(f"HTTP {status}")
-        answer = _parsed(text)
         if answer is None or status // 100 == 3:  # noqa: PLR2004 - HTTP's redirections
             raise requests.exceptions.HTTPError(f"HTTP {status}, and the answer is none of a sign-in service")
         if "error" in answer:
             self.refused = answer
-        return _Answer(status, json.dumps(self._secured(answer)), response.headers)
+        elif discovers and status == 200:  # noqa: PLR2004 - HTTP's "OK"
+            answer = {**_usual(url), **answer}
+        told = self._secured(answer) if method == "GET" else _heeded(answer)
+        return _Answer(status, json.dumps(told), response.headers)
 
     def _secured(self, answer: Mapping[str, Any]) -> Mapping[str, Any]:
         """With https URLs where the service tells of itself."""
@@ -170,6 +187,16 @@ def _parsed(text: str) -> Mapping[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None
+
+
+def _refuses(answer: Mapping[str, Any] | None) -> bool:
+    """Whether it names a cause as OAuth does (RFC 6749, 5.2). Else a web server tells of a page it lacks."""
+    return answer is not None and re.fullmatch(r"[a-z_]+", str(answer.get("error", ""))) is not None
+
+
+def _heeded(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is read of a token endpoint's answer. msal reads some of the rest, and wants whole numbers there."""
+    return {**{name: answer[name] for name in HEEDED if name in answer}, "expires_in": math.ceil(seconds(answer))}
 
 
 def _usual(discovery: str) -> Mapping[str, str]:

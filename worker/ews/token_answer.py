@@ -1,5 +1,6 @@
 """What a sign-in service answers an application: a token, or why there is none."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +12,9 @@ from worker.mail.outcome import Scope
 
 _USUAL_SECONDS: Final = 3600
 """Of a token that does not say how long it is valid: it need not (RFC 6749, 5.1)."""
+
+HEEDED: Final = ("access_token", "expires_in", "error", "error_description", "error_codes")
+"""Of a token endpoint's answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +35,24 @@ class Refusal:
 
 def read(answer: Mapping[str, Any], where: str) -> Granted | Refusal:
     """What comes of a whole answer of the token endpoint at `where`."""
-    token, seconds = answer.get("access_token"), str(answer.get("expires_in") or _USUAL_SECONDS)
-    if isinstance(token, str) and seconds.isdecimal():
-        return Granted(token, float(seconds))
+    token = answer.get("access_token")
+    if isinstance(token, str):
+        return Granted(token, seconds(answer))
     numbers = [each for each in answer.get("error_codes") or () if isinstance(each, int)]
     known = next((_BY_NUMBER[each] for each in numbers if each in _BY_NUMBER), None)
     code, verdict = known or _BY_ERROR.get(str(answer.get("error")), ("token-refused", _REFUSED))
     text = first_line(answer.get("error_description") or answer.get("error") or "no token in the answer")
     return Refusal(code, verdict, f"{where}: {text}")
+
+
+def seconds(answer: Mapping[str, Any]) -> float:
+    """How long a token is valid: a number, which some services write as a text, or with a fraction."""
+    told = answer.get("expires_in")
+    try:
+        found = float(told) if isinstance(told, str | int | float) and not isinstance(told, bool) else math.nan
+    except (ValueError, OverflowError):
+        found = math.nan
+    return found if 0 < found < math.inf else _USUAL_SECONDS
 
 
 def first_line(told: object) -> str:

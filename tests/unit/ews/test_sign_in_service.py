@@ -118,10 +118,30 @@ async def test_a_secret_gets_a_token(ca_file: str) -> None:
     )
 
 
+NOT_FOUND = [
+    "nothing here",
+    "{}",
+    json.dumps({"detail": "Not Found"}),  # FastAPI
+    json.dumps({"title": "Not Found", "status": 404}),  # RFC 9457
+    json.dumps({"status": 404, "error": "Not Found", "path": "/"}),  # Spring
+]
+
+
 @pytest.mark.parametrize("status", [404, 405, 501])
-async def test_a_service_need_not_tell_of_itself(ca_file: str, status: int) -> None:
+@pytest.mark.parametrize("told", NOT_FOUND)
+async def test_a_service_need_not_tell_of_itself(ca_file: str, status: int, told: str) -> None:
     async with serving() as service:
-        service.discovery = (status, "nothing here")
+        service.discovery = (status, told)
+        assert await ask(service.url, ca_file) == Granted("the token", 3599)
+
+    assert len(service.forms) == 1
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_what_a_service_does_not_tell_of_itself_is_where_it_usually_is(ca_file: str, *, whole: bool) -> None:
+    async with serving() as service:
+        endpoint = {"token_endpoint": f"{service.url}/contoso.example/token"}
+        service.discovery = (200, json.dumps(endpoint if whole else {}))
         assert await ask(service.url, ca_file) == Granted("the token", 3599)
 
     assert len(service.forms) == 1
@@ -137,6 +157,30 @@ async def test_a_token_need_not_say_how_long_it_is_valid(ca_file: str) -> None:
     async with serving() as service:
         service.token = (200, json.dumps({"access_token": "the token", "token_type": "Bearer"}))
         assert await ask(service.url, ca_file) == Granted("the token", 3600)
+
+
+@pytest.mark.parametrize(
+    "besides",
+    [{"expires_in": "3599.0"}, {"expires_in": 3599.0}, {"refresh_in": "1800"}, {"scope": ["a"]}, {"client_info": 1}],
+)
+async def test_a_token_is_taken_whatever_stands_beside_it(ca_file: str, besides: dict[str, object]) -> None:
+    async with serving() as service:
+        service.token = (200, json.dumps({**TOKEN, **besides}))
+        assert await ask(service.url, ca_file) == Granted("the token", 3599)
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        (3599, 3599),
+        ("3599", 3599),
+        (3599.0, 3599),
+        ("3599.0", 3599),
+        *((each, 3600) for each in (None, 0, -1, "soon", "", "inf", float("nan"), True, [3599], 10**400)),
+    ],
+)
+def test_how_long_a_token_is_valid_is_read_with_goodwill(told: object, seconds: float) -> None:
+    assert read({"access_token": "the token", "expires_in": told}, "login.example") == Granted("the token", seconds)
 
 
 async def test_a_certificate_signs_and_shows_itself(ca_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,8 +300,9 @@ PAGE = "<html>please sign in to this network</html>"
     ("discovery", "code"),
     [
         ((400, TENANT), "token-wrong-tenant"),
-        ((404, "{}"), "token-wrong-tenant"),
-        ((200, "{}"), "token-wrong-tenant"),
+        ((404, TENANT), "token-wrong-tenant"),
+        ((200, TENANT), "token-wrong-tenant"),
+        ((400, "{}"), "token-wrong-tenant"),
         ((200, PAGE), "token-unavailable"),
         ((200, "[]"), "token-unavailable"),
         ((200, "x" * 2_000_000), "token-unavailable"),
