@@ -10,6 +10,7 @@ from yarl import URL
 
 from worker import __version__
 from worker.attachments.addresses import Guard, Network
+from worker.http_error import said
 from worker.mail.incoming import Sink
 from worker.mail.message import Link
 from worker.mail.outcome import Deferred, Reason, Rejected, Scope
@@ -87,7 +88,7 @@ class Source:
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 if guard.refused and not guard.allowed:
                     return not_allowed(f"{host} is at {guard.refused[0]}, which is not a public address")
-                return unavailable(f"{host}: {type(error).__name__}: {_said(error)}")
+                return unavailable(f"{host}: {type(error).__name__}: {said(error)}")
         return unavailable(f"{host} redirects more than {_REDIRECTS} times")
 
     def _allows(self, url: URL) -> bool:
@@ -122,7 +123,3 @@ async def _taken(answer: aiohttp.ClientResponse, host: str, link: Link, sink: Si
     async for portion in answer.content.iter_chunked(_PORTION_BYTES):
         await sink(portion)
     return None
-
-
-def _said(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

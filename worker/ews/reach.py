@@ -38,7 +38,7 @@ class Reach:
         self._resolver = resolver or ThreadedResolver()
         self._target = urlsplit(endpoint.url)
         proxy = proxy_for(endpoint.url)
-        self._proxy = urlsplit(proxy) if proxy else None
+        self._proxy = _parsed(proxy) if proxy else None
         self._seconds = min(_SECONDS, endpoint.timeout_seconds)
         self._places: list[tuple[str, int]] = []
         self._writer: asyncio.StreamWriter | None = None
@@ -46,6 +46,8 @@ class Reach:
     async def name(self) -> Finding:
         """Whether the host has an address; with a proxy that one's, which looks up the other."""
         host, port = _host_and_port(self._next)
+        if not host:
+            return self._failed("proxy", "the proxy: not a URL")
         try:
             async with asyncio.timeout(self._seconds):
                 self._places = await self._addresses(host, port)
@@ -140,6 +142,16 @@ class Reach:
         if until - self._clock.now() < _EXPIRES_SOON:
             return Finding(Verdict.WARNING, seen, "certificate-expires", remedies.EXPIRED_CERTIFICATE)
         return passed(seen)
+
+
+def _parsed(proxy: str) -> SplitResult:
+    """Without a host where it is no URL. What stands there holds a password."""
+    try:
+        url = urlsplit(proxy)
+        _host_and_port(url)
+    except ValueError:
+        return urlsplit("")
+    return url
 
 
 def _host_and_port(url: SplitResult) -> tuple[str, int]:

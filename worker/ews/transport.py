@@ -22,6 +22,7 @@ from worker import __version__
 from worker.clock import Clock
 from worker.ews.connection import Connection, Connector
 from worker.ews.upload import Upload
+from worker.http_error import said
 from worker.mail.incoming import Sink
 from worker.profiles.model import is_loopback
 from worker.tls import client_context
@@ -321,7 +322,7 @@ async def _parts(body: Sequence[bytes | Upload]) -> AsyncIterator[bytes]:
 
 
 def _no_answer(error: Exception, *, sent: bool) -> NoAnswer:
-    text = str(error) or type(error).__name__
+    text = said(error)
     match error:
         case _ if sent:
             kind: Literal["timeout", "cut"] = "timeout" if isinstance(error, TimeoutError) else "cut"
@@ -330,7 +331,7 @@ def _no_answer(error: Exception, *, sent: bool) -> NoAnswer:
             return NoAnswer(certificate_kind(refused.certificate_error), sent=False, text=text)
         case aiohttp.ClientConnectorSSLError() | ssl.SSLError():
             return NoAnswer("certificate", sent=False, text=text)
-        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError() | aiohttp.InvalidURL():
             return NoAnswer("proxy", sent=False, text=text)
         case _:
             return NoAnswer("unreachable", sent=False, text=text)

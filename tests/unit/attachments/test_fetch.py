@@ -391,7 +391,9 @@ async def test_cancellation_leaves_nothing(store: Store, authority: trustme.CA) 
 
 async def test_no_secret_of_a_url_is_told(store: Store, authority: trustme.CA) -> None:
     secret = "signature-that-opens-it"
-    for script in (says(http(404)), says(http(500)), cuts, moved(f"https://elsewhere.example/?{secret}")):
+    garbled = says(f"not HTTP at all {secret}\r\n\r\n".encode())
+    cut = says(Half(f"HTTP/1.1 302 Found\r\nLocation: https://elsewhere.example/?{secret}\r\n".encode()))
+    for script in (says(http(404)), says(http(500)), cuts, cut, garbled, moved(f"https://elsewhere.example/?{secret}")):
         async with place(store, authority, script) as at:
             outcome = await at.fetch(Link(f"{at.url}?{secret}"))
         assert isinstance(outcome, Deferred | Rejected)

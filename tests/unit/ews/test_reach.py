@@ -143,3 +143,12 @@ async def test_a_proxy_that_is_not_there(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     found = await walk(tmp_path, 443, Names({}))
     assert [each.code for each in found] == ["", "proxy"]
+
+
+@pytest.mark.parametrize("url", ["http://who:s3#cret@127.0.0.1:1", "who:s3cret@proxy:1", "http://who:s3cret@[::1"])
+async def test_a_proxy_that_is_not_a_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", url)
+    found = await walk(tmp_path, 443, Names({}))
+    assert [each.code for each in found] == ["proxy"]
+    assert "HTTPS_PROXY" in found[0].remedy
+    assert "cret" not in repr(found)

@@ -250,6 +250,35 @@ async def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPa
     assert proxy.requests[0].headers["host"] == "mail.contoso.example"
 
 
+@pytest.mark.parametrize("status", [407, 502])
+async def test_a_proxy_that_refuses_is_told_without_its_password(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    async with serving(says(http(status))) as proxy:
+        monkeypatch.setenv("https_proxy", f"http://user:s3cret@127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("no_proxy", "")
+        async with wire_to("https://mail.contoso.example/EWS/Exchange.asmx") as wire:
+            answers = [await wire.post({}, [b"hello"]), await wire.get({}), await wire.pour({}, [], _nowhere, 5.0)]
+
+    assert answers == [NoAnswer("proxy", sent=False, text=f"HTTP {status} Said")] * 3
+
+
+@pytest.mark.parametrize(
+    "url", ["http://user:s3#cret@127.0.0.1:8080", "user:s3cret@proxy:8080", "http://u:s3cret@[::1"]
+)
+async def test_a_proxy_that_is_not_a_url_is_told_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("https_proxy", url)
+    monkeypatch.setenv("no_proxy", "")
+    async with wire_to("https://mail.contoso.example/EWS/Exchange.asmx") as wire:
+        answer = await wire.post({}, [b"hello"])
+
+    assert answer == NoAnswer("proxy", sent=False, text="not a URL")
+
+
+async def _nowhere(portion: bytes) -> None:
+    raise AssertionError(portion)
+
+
 @pytest.mark.parametrize(
     ("value", "least", "most"),
     [("120", 120, 120), ("0.5", 0.5, 0.5), ("in an hour", 3500, 3600), ("Mon, 01 Jan 2024 00:00:00 GMT", 0, 0)],
