@@ -1,10 +1,14 @@
-"""Logs: text that a person can read on a terminal, one JSON object a line everywhere else. Always on stderr."""
+"""Logs: text that a person can read on a terminal, one JSON object a line everywhere else. Always on stderr.
+
+Tracebacks are without local variables, which hold mails and passwords.
+"""
 
 import logging
 import sys
 from typing import Literal, TextIO
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 
 def configure(log_format: Literal["text", "json"] | None, level: str, stream: TextIO | None = None) -> None:
@@ -17,9 +21,14 @@ def configure(log_format: Literal["text", "json"] | None, level: str, stream: Te
         structlog.processors.StackInfoRenderer(),
     ]
     if text:
-        render: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer(colors=out.isatty())]
+        render: list[structlog.typing.Processor] = [
+            structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     else:
-        render = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        render = [
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.JSONRenderer(),
+        ]
     least = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*steps, *render],

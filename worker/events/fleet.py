@@ -17,7 +17,7 @@ Text = Annotated[str, BeforeValidator(lambda text: text[:_TEXT_LENGTH] if isinst
 
 
 class _Told(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 class MailboxState(_Told):

@@ -26,7 +26,7 @@ _Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS)]
 
 
 class _Told(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 class Sent(_Told):

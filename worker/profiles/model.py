@@ -77,7 +77,7 @@ OF_READING: Final = ("accept", "start", "poll_seconds", "after")
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 class Profile(_Table):
