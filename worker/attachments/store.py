@@ -49,6 +49,12 @@ def open_store(where: str) -> "Store":
             f"MAILROUTER_ATTACHMENT_STORE: {scheme}:// is no store. Meaning: a directory, or a URL that begins with "
             f"file:///, {', '.join(f'{each}://' for each in _SCHEMES)}"
         )
+    if _holds_credentials(scheme, rest):
+        raise ConfigurationError(
+            f"MAILROUTER_ATTACHMENT_STORE: {scheme}:// with credentials or a query; it stands in each event's url. "
+            "Remedy: name the bucket alone, and give the credentials in the environment (AWS_ACCESS_KEY_ID, "
+            "AWS_SECRET_ACCESS_KEY; AZURE_STORAGE_ACCOUNT_KEY; GOOGLE_SERVICE_ACCOUNT)"
+        )
     try:
         opened = from_url(
             where,
@@ -63,6 +69,12 @@ def open_store(where: str) -> "Store":
     except _FAILURES as error:
         raise ConfigurationError(f"MAILROUTER_ATTACHMENT_STORE: {where} cannot be used: {_cause(error)}") from None
     return Store(where.rstrip("/"), lambda: opened)
+
+
+def _holds_credentials(scheme: str, rest: str) -> bool:
+    """A bucket has no port, so what follows a colon is half a secret; abfs names the container before an @."""
+    place = rest.partition("/")[0]
+    return ":" in place or "?" in rest or ("@" in place and scheme not in ("abfs", "abfss"))
 
 
 def _allows_http(scheme: str) -> bool:

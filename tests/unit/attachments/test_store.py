@@ -195,6 +195,28 @@ def test_what_can_be_no_store_is_told_at_the_start(where: str, monkeypatch: pyte
         open_store(where)
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        "s3://AKIA:S3CRET@bucket",
+        "s3://AKIA:S3C/RET@bucket",  # read as a port
+        "s3://S3CRET@bucket/mail",
+        "gs://:S3CRET@bucket",
+        "az://box?sv=1&sig=S3CRET",
+        "abfss://box:S3CRET@account.dfs.core.windows.net/mail",
+    ],
+)
+def test_credentials_do_not_belong_into_the_url(where: str) -> None:
+    with pytest.raises(ConfigurationError, match="in the environment") as refused:
+        open_store(where)
+    assert "S3C" not in str(refused.value)
+
+
+def test_a_container_is_named_before_its_account() -> None:
+    where = "abfss://box@account.dfs.core.windows.net/mail"
+    assert open_store(where).url("a") == f"{where}/a"
+
+
 @asynccontextmanager
 async def bucket_store(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Store, Bucket]]:
     async with bucket_on_loopback() as bucket:
