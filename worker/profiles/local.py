@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from worker.profiles.application import certificates
 from worker.profiles.model import Mailbox, Profile
 from worker.profiles.table import Entry, Fault, known, shown
 from worker.settings import ConfigurationError, SecretReference
@@ -82,25 +82,5 @@ def _validity(own: x509.Certificate, now: datetime) -> Iterator[str]:
 
 
 def _own_certificate(held: SecretReference) -> x509.Certificate:
-    """That of the private key beside it. Raises ConfigurationError where the secret is not there, ValueError where it
-    is not both, in words that never repeat what is there.
-    """
-    pem = held.resolve().encode()
-    if b"-----BEGIN" not in pem:
-        raise ValueError("is not PEM; it is to hold a private key and its certificate")
-    try:
-        key = load_pem_private_key(pem, None)
-    except TypeError:
-        raise ValueError("its private key is encrypted: store it without a passphrase") from None
-    except ValueError:
-        raise ValueError("holds no private key in PEM: -----BEGIN PRIVATE KEY-----") from None
-    try:
-        found = x509.load_pem_x509_certificates(pem)
-    except ValueError:
-        raise ValueError("holds no certificate in PEM: -----BEGIN CERTIFICATE-----") from None
-    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    wanted = key.public_key().public_bytes(*form)
-    for each in found:
-        if each.public_key().public_bytes(*form) == wanted:
-            return each
-    raise ValueError("none of its certificates is that of its private key")
+    """Raises ConfigurationError where the secret is not there, ValueError where it cannot be signed in by."""
+    return certificates(held.resolve().encode())[0]

@@ -22,9 +22,9 @@ from worker.settings import ConfigurationError
 NOW: Final = datetime.now(UTC)
 
 
-def issued(days: float = 400) -> tuple[bytes, bytes]:
+def issued(days: float = 400, kind: trustme.KeyType = trustme.KeyType.RSA) -> tuple[bytes, bytes]:
     """Private key, certificate."""
-    made = trustme.CA().issue_cert("router.contoso.example", not_after=NOW + timedelta(days=days))
+    made = trustme.CA().issue_cert("router.contoso.example", not_after=NOW + timedelta(days=days), key_type=kind)
     return made.private_key_pem.bytes(), made.cert_chain_pems[0].bytes()
 
 
@@ -67,6 +67,7 @@ def test_what_is_not_both(tmp_path: Path) -> None:
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"hunter2")
     )
     assert "is encrypted: store it without a passphrase" in fault(file, locked + certificate)
+    assert "none of RSA" in fault(file, b"".join(issued(kind=trustme.KeyType.ECDSA)))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,10 @@ def test_what_is_not_both(tmp_path: Path) -> None:
 )
 def test_when_it_expires_is_a_warning(tmp_path: Path, days: int, told: str) -> None:
     made = trustme.CA().issue_cert(
-        "router.contoso.example", not_before=NOW - timedelta(days=9), not_after=NOW + timedelta(days=days)
+        "router.contoso.example",
+        not_before=NOW - timedelta(days=9),
+        not_after=NOW + timedelta(days=days),
+        key_type=trustme.KeyType.RSA,
     )
     content = made.private_key_and_cert_chain_pem.bytes()
     found = directory(tmp_path / "both.pem", content)
