@@ -280,9 +280,26 @@ async def test_the_command_finds_nothing(contoso: Contoso, tmp_path: Path) -> No
     assert "url\t" not in shown.stdout
 
 
-@pytest.mark.parametrize("arguments", [["--profile", "Other"], ["--profiles", "broker", "--profile", "Found"]])
-async def test_the_command_used_wrongly(contoso: Contoso, tmp_path: Path, arguments: list[str]) -> None:
-    shown = await command(contoso, ANNA.address, "--profiles", profiles(contoso, tmp_path), *arguments)
+async def test_the_command_used_wrongly(contoso: Contoso, tmp_path: Path) -> None:
+    shown = await command(contoso, ANNA.address, "--profiles", profiles(contoso, tmp_path), "--profile", "Other")
 
     assert isinstance(shown.exception, ConfigurationError)
     assert str(shown.exception).startswith("--profile: ")
+
+
+async def test_the_command_by_what_is_published(contoso: Contoso, tmp_path: Path, amqp_url: str) -> None:
+    contoso.servers[FIRST].exchange.options.autodiscover.json = False
+    by_broker = (ANNA.address, "--json", "--profiles", "broker", "--amqp-url", amqp_url)
+    nothing_yet = await command(contoso, *by_broker)
+    assert "without credentials" in nothing_yet.stderr
+    named = await command(contoso, *by_broker, "--profile", "Found")
+    assert isinstance(named.exception, ConfigurationError)
+    assert "no profiles are published" in str(named.exception)
+
+    publish = ["profiles", "publish", "--amqp-url", amqp_url, profiles(contoso, tmp_path)]
+    assert (await asyncio.to_thread(CliRunner().invoke, group, publish)).exit_code == 0
+    for arguments in ((), ("--profile", "Found")):
+        shown = await command(contoso, *by_broker, *arguments)
+        told = json.loads(shown.stdout)
+        assert (shown.exit_code, shown.stderr) == (0, "")
+        assert (told["url"], told["profile"]) == (f"https://{FIRST}/EWS/Exchange.asmx", "Found")

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 
 from worker.access import endpoint, resolver
-from worker.cli.given import given_profiles
+from worker.cli.given import NoProfilesError, given_profiles
 from worker.cli.options import flag, with_settings
 from worker.cli.output import show_rows
 from worker.clock import SystemClock
@@ -67,16 +67,17 @@ async def _find(settings: Settings, address: str, account: Endpoint | None) -> F
 
 def _account(settings: Settings, address: str, profile: str | None) -> Endpoint | None:
     """How the mailbox is reached, None where no profile says so. Raises ConfigurationError."""
-    if settings.profiles_are_published or (profile is None and not settings.profiles.exists()):
-        if profile is not None:
-            raise ConfigurationError("--profile: MAILROUTER_PROFILES or --profiles must name the file it stands in")
-        return None
-    directory = given_profiles(settings)
+    try:
+        directory = given_profiles(settings)
+    except NoProfilesError:
+        if profile is None:
+            return None
+        raise
     name = profile or _profile_of(directory, address)
     if name is None:
         return None
     if name not in directory.profiles:
-        raise ConfigurationError(f"--profile: no profile is named {name!r} in {settings.profiles}")
+        raise ConfigurationError(f"--profile: no profile is named {name!r}")
     found = endpoint(Book(directory, ""), WorkingMailbox(name, same_mailbox(address)), settings)
     if found is None:
         raise ConfigurationError(f"--profile: {name!r} has the credentials of users, and none of {address}")

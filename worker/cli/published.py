@@ -1,12 +1,13 @@
 """The profiles that were published, read from the broker by a command."""
 
+from worker.cli.given import NoProfilesError
 from worker.cli.session import over_broker
 from worker.clock import SystemClock
 from worker.profiles import document
 from worker.profiles.directory import Directory
 from worker.rabbitmq.connection import Session
 from worker.rabbitmq.profiles import published
-from worker.settings import ConfigurationError, Settings
+from worker.settings import Settings
 
 
 def published_profiles(settings: Settings) -> Directory:
@@ -17,5 +18,5 @@ def published_profiles(settings: Settings) -> Directory:
 
     body = over_broker(settings, work)
     if body is None:
-        raise ConfigurationError("no profiles are published; publish them: mailrouter profiles publish FILE")
+        raise NoProfilesError("no profiles are published; publish them: mailrouter profiles publish FILE")
     return document.read(body).book().directory
