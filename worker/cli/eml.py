@@ -2,13 +2,18 @@
 
 import base64
 import email
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from email import policy
 from email.message import EmailMessage, MIMEPart
+from typing import Final
 from uuid import uuid4
 
 from worker.clock import rfc3339
+from worker.events.models import MESSAGE_ID, MOST_ID_CHARACTERS, MOST_REFERENCES
+
+_ID: Final = re.compile(MESSAGE_ID.removeprefix("^").removesuffix("$"))
 
 
 class UnusableMailError(ValueError):
@@ -48,11 +53,17 @@ def _data(message: EmailMessage) -> dict[str, object]:
         "body": bodies,
         "attachments": [_attachment(part, bodies.get("html", "")) for part in _files(message)],
     }
-    if in_reply_to := str(message.get("In-Reply-To", "")).strip():
-        data["in_reply_to"] = in_reply_to
-    if references := str(message.get("References", "")).split():
-        data["references"] = references
+    if in_reply_to := _ids(message, "In-Reply-To"):
+        data["in_reply_to"] = in_reply_to[0]
+    if references := _ids(message, "References"):
+        # The first is what the conversation is known by, the last ones are what is answered (RFC 5537, 3.4.4).
+        data["references"] = [references[0], *references[1:][-(MOST_REFERENCES - 1) :]]
     return data
+
+
+def _ids(message: EmailMessage, header: str) -> list[str]:
+    """Message-IDs, whatever stands around them: comments and words are legal, too (RFC 5322, 3.6.4 and 4.5.4)."""
+    return [each for each in _ID.findall(str(message.get(header, ""))) if len(each) <= MOST_ID_CHARACTERS]
 
 
 def _addresses(message: EmailMessage, header: str) -> list[dict[str, str]]:

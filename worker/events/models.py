@@ -50,6 +50,8 @@ ADDRESS: Final = (
 )
 MESSAGE_ID: Final = rf"^<[^<>\u0020{_CONTROL}]+>$"
 MESSAGE_ID_OR_NONE: Final = rf"^(?:<[^<>\u0020{_CONTROL}]+>)?$"
+MOST_ID_CHARACTERS: Final = 998
+MOST_REFERENCES: Final = 100
 CONTENT_ID: Final = rf"^[^<>\u0020{_CONTROL}]*$"
 _TOKEN = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*"  # noqa: S105 - RFC 6838 section 4.2, a name in a media type
 CONTENT_TYPE: Final = rf"^{_TOKEN}/{_TOKEN}(?: *;[^{_CONTROL}]*)?$"
@@ -92,7 +94,7 @@ AddressText = Annotated[str, Is(max_length=320, pattern=ADDRESS)]
 DisplayName = Annotated[str, Is(max_length=256, pattern=LINE)]
 HeaderName = Annotated[str, Is(max_length=100, pattern=HEADER_NAME), AfterValidator(_not_reserved)]
 HeaderValue = Annotated[str, Is(max_length=2000, pattern=UNBROKEN)]
-Reference = Annotated[str, Is(max_length=998, pattern=MESSAGE_ID)]
+Reference = Annotated[str, Is(max_length=MOST_ID_CHARACTERS, pattern=MESSAGE_ID)]
 
 
 class _Part(BaseModel):
@@ -200,8 +202,8 @@ class SendData(_Part):
     request_read_receipt: bool | None = None
     request_delivery_receipt: bool | None = None
     headers: Annotated[dict[HeaderName, HeaderValue] | None, BeforeValidator(_not_too_many)] = None
-    in_reply_to: Annotated[str, Is(max_length=998, pattern=MESSAGE_ID_OR_NONE)] | None = None
-    references: Annotated[list[Reference], Field(max_length=100)] | None = None
+    in_reply_to: Annotated[str, Is(max_length=MOST_ID_CHARACTERS, pattern=MESSAGE_ID_OR_NONE)] | None = None
+    references: Annotated[list[Reference], Field(max_length=MOST_REFERENCES)] | None = None
     tracking_token: Annotated[str, Is(max_length=100, pattern=LINE)] | None = None
     attachments: Annotated[list[File], Field(max_length=200)] | None = None
     send_after: Moment | None = None

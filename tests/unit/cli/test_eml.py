@@ -91,3 +91,31 @@ def test_sent_twice_it_is_two_mails() -> None:
 def test_without_a_sender_it_is_no_mail(mail: bytes) -> None:
     with pytest.raises(UnusableMailError, match="From"):
         event_of(mail, "/test", NOW)
+
+
+@pytest.mark.parametrize(
+    ("header", "ids"),
+    [
+        ("<1@c.example>", ["<1@c.example>"]),
+        ("<1@c.example> (Anna's message of Monday)", ["<1@c.example>"]),
+        ("Your message of Monday <1@c.example>", ["<1@c.example>"]),
+        ("<1@c.example>\n <2@c.example>,<3@c.example>", ["<1@c.example>", "<2@c.example>", "<3@c.example>"]),
+        ("1@c.example", []),
+        ("<1 @c.example> <> <2@c.example", []),
+        (f"<{'x' * 1000}@c.example> <1@c.example>", ["<1@c.example>"]),
+        ("<\x001@c.example> <2@c.example>", ["<2@c.example>"]),
+        ("", []),
+    ],
+)
+def test_ids_are_taken_from_whatever_stands_around_them(header: str, ids: list[str]) -> None:
+    mail = f"From: a@contoso.example\nTo: x@c.example\nIn-Reply-To: {header}\nReferences: {header}\n\ntext"
+    data = data_of(mail.encode("latin-1"))
+    assert data.get("in_reply_to") == (ids[0] if ids else None)
+    assert data.get("references", []) == ids
+
+
+def test_of_many_references_the_first_and_the_newest_are_kept() -> None:
+    ids = [f"<{number}@c.example>" for number in range(150)]
+    header = "\n ".join(ids)
+    data = data_of(f"From: a@contoso.example\nTo: x@c.example\nReferences: {header}\n\ntext".encode())
+    assert data["references"] == [ids[0], *ids[-99:]]
