@@ -79,6 +79,7 @@ OWN: Final = both(
     lambda world: world.mailbox.update(username=ANNA, password=f"file:{world.directory / 'password'}"),
 )
 READING: Final = use(direction="incoming")
+READING_NOTHING: Final = use(direction="incoming", accept="none")
 
 
 def application(**keys: object) -> Act:
@@ -248,6 +249,18 @@ async def test_a_certificate_near_its_end_is_warned_of(world: World) -> None:
     assert (access.warned.name, access.warned.finding.code) == ("tls", "certificate-expires")
 
 
+async def test_a_server_that_does_not_tell_what_is_submitted_is_warned_of_and_sends(world: World) -> None:
+    world.sandbox.exchange.options.tells_submitted = False
+
+    access = await world.check(send=True)
+
+    assert access.failed is None
+    assert access.warned is not None
+    assert (access.warned.name, access.warned.finding.code) == ("draft", "state-not-shown")
+    assert len(world.sandbox.sent) == 1
+    assert world.left_behind() == []
+
+
 async def test_a_secret_that_has_gone_since_is_named(world: World) -> None:
     directory = load(world.file)
     (world.directory / "password").unlink()
@@ -374,6 +387,41 @@ async def test_the_command_fails_with_cause_and_remedy(world: World) -> None:
     assert failed[:4] + failed[5:6] == [ANNA, "outgoing", "fail", "sign-in", "http-401"]
     assert "Unlock-ADAccount" in failed[7]
     assert "another" not in out
+
+
+UNREAD: Final = {
+    "accept": READING_NOTHING,
+    "credentials": both(OWN, READING, lambda world: world.mailbox.update(allow_credentials=False)),
+}
+
+
+@pytest.mark.parametrize("given", UNREAD.values(), ids=UNREAD)
+async def test_the_command_leaves_a_mailbox_alone_that_is_not_to_be_read(world: World, given: Act) -> None:
+    given(world)
+
+    status, out, err = await command(world)
+
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert (status, err) == (0, "")
+    assert [(*row[:2], row[3]) for row in rows] == [(ANNA, "incoming", name) for name in ("profile", *INCOMING)]
+    assert {row[2] for row in rows} == {"skipped"}
+    assert "accept" in rows[0][6] or "allow_credentials" in rows[0][6]
+    (told,) = json.loads((await command(world, "--json"))[1])
+    assert (told["pass"], {step["verdict"] for step in told["steps"]}) == (True, {"skipped"})
+    assert (await command(world, "--direction", "incoming"))[0] == 1
+
+
+async def test_the_command_tells_of_many_which_it_left_alone(world: World, tmp_path: Path) -> None:
+    READING_NOTHING(world)
+    others = "".join(f'[[mailbox]]\naddress = "user{n}@contoso.example"\nincoming = "P"\n' for n in range(3))
+    (tmp_path / "many.toml").write_text(world.file.read_text() + others)
+
+    status, out, _ = await command(world, "--profiles", str(tmp_path / "many.toml"))
+
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert (status, len(rows)) == (0, 4)
+    assert {(row[1], *row[3:5]) for row in rows} == {("incoming", "skipped", "profile")}
+    assert all('accept = "none"' in row[6] for row in rows)
 
 
 async def test_the_command_says_what_is_missing(world: World) -> None:

@@ -20,10 +20,11 @@ AT_ONCE: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A mailbox and a direction that is to be checked."""
+    """A mailbox and a direction that is to be checked. `named`: the direction was asked for."""
 
     address: str
     direction: str
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,11 @@ class Access:
     @property
     def warned(self) -> Step | None:
         return next((step for step in self.steps if step.finding.verdict is Verdict.WARNING), None)
+
+    @property
+    def left_alone(self) -> Step | None:
+        """Why nothing was looked at, where the profiles want it so."""
+        return next((step for step in self.steps[:1] if step.finding.verdict is Verdict.SKIPPED), None)
 
     def as_data(self) -> Mapping[str, Any]:
         return {
@@ -77,7 +83,7 @@ def subjects(directory: Directory, addresses: Sequence[str], directions: Sequenc
     if not chosen:
         raise ConfigurationError("the profiles enter whole domains only: name mailboxes with --mailbox ADDR")
     found = [
-        Subject(address, direction)
+        Subject(address, direction, named=len(directions) == 1)
         for address in dict.fromkeys(map(same_mailbox, chosen))
         for direction in directions
         if direction in _directions(directory, address) or (addresses and len(directions) == 1)
@@ -115,7 +121,10 @@ async def _steps(
     outgoing = subject.direction == "outgoing"
     if isinstance(way, Reason):
         behind = (SENDING if send else OUTGOING) if outgoing else INCOMING
-        return (Step("profile", Finding.of(way)), *(Step(name, skipped("profile failed")) for name in behind))
+        # That an entry with an incoming profile is not read all the same, is what the profiles say.
+        found = Finding.of(way) if outgoing or subject.named else skipped(way.message)
+        why = "profile failed" if found.verdict is Verdict.FAIL else "not read"
+        return (Step("profile", found), *(Step(name, skipped(why)) for name in behind))
     entry = directory.entry(subject.address)
     assert entry is not None
     found = passed(f"{way.profile}, by the entry {entry.address}; worked in is {way.address}")

@@ -113,10 +113,10 @@ def _show_steps(found: Sequence[Access]) -> None:
 
 
 def _show_mailboxes(found: Sequence[Access]) -> None:
-    """A line for each, with the step that failed, or the one that warns."""
+    """A line for each, with the step that failed, or the one that warns, or why it was left alone."""
     rows = []
     for access in found:
-        step = access.failed or access.warned
+        step = access.failed or access.warned or access.left_alone
         finding = step.finding if step else None
         verdict = finding.verdict if finding else Verdict.PASS
         rows.append(

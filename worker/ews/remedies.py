@@ -174,6 +174,10 @@ NOT_SHOWN: Final = (
     "Have support look at this server: it does not show what it said it keeps, and without that a mail could leave "
     "twice. Do not send through it."
 )
+STATE_NOT_SHOWN: Final = (
+    "Mail is sent all the same. Have support say that this server does not send a draft again that is submitted "
+    "already: else a mail could leave twice."
+)
 NOT_LEFT: Final = (
     "Look into the Outbox and Drafts of <mailbox>, and see the mail flow: Get-Queue, Get-MessageTrackingLog -Sender "
     "<sender>."

@@ -63,7 +63,9 @@ class Trial:
         async with self._drafted() as draft:
             if isinstance(draft, Reason):
                 return self._failed(draft)
-            return await self._states(draft) or await self._retired(draft) or passed("made, found and removed again")
+            found = await self._states(draft)
+            wrong = found if found and found.verdict is Verdict.FAIL else await self._retired(draft)
+            return wrong or found or passed("made, found and removed again")
 
     async def right(self) -> Finding:
         """Whether mail of the sender may be sent, by sending one without recipients: it cannot leave."""
@@ -130,14 +132,15 @@ class Trial:
         return await self._mailbox.look({stamp: self._clock.now() - _ALLOWANCE})
 
     async def _states(self, draft: Draft) -> Finding | None:
-        """What is wrong if rows do not say whether they are submitted."""
+        """A warning if rows do not say whether they are submitted: then they count as not submitted, and are sent."""
         found = await self._find(Folder.DRAFTS)
         if isinstance(found, Trouble):
             return self._failed(found.reason())
         rows = (each for each in found.element.iter(f"{{{TYPES}}}ItemId") if each.get("Id") == draft.id)
         row = next((each.getparent() for each in rows), None)
         if row is None or row.find(f"{{{TYPES}}}IsSubmitted") is None:
-            return self._failed(self._unshown("state-not-shown", "it does not say whether a draft is submitted"))
+            text = f"{self._exchange.endpoint.server}: it does not say whether a draft is submitted"
+            return Finding(Verdict.WARNING, text, "state-not-shown", remedies.STATE_NOT_SHOWN)
         return None
 
     async def _retired(self, draft: Draft) -> Finding | None:

@@ -91,6 +91,8 @@ class Options:
     accepts_submitted: bool = False
     """Whether SendItem sends an item again that is submitted already and named by its newest ChangeKey. Some servers
     may; then nothing but the ChangeKey guards against two mails."""
+    tells_submitted: bool = True
+    """False: FindItem leaves out whether an item is submitted, as servers may that are not Exchange."""
     delete_kills_submitted: bool = True
     """Whether deleting a submitted item that has not left yet takes the mail back, for good."""
     sync_limit: int = 512

@@ -53,13 +53,17 @@ class Shape:
             names -= _NOT_IN_TABLES
         if self.in_table and names & _NOT_IN_TABLES:
             raise Refusal("ErrorInvalidPropertyRequest", "Property is not valid for this operation.")
-        self._writers = [write for name, write in _WRITERS.items() if name in names]
+        self._writers = {name: write for name, write in _WRITERS.items() if name in names}
 
         self.reads_content = bool(names & _CONTENT)
 
+    def leave_out(self, name: str) -> None:
+        """Though it was asked for."""
+        self._writers.pop(name, None)
+
     def write(self, item: Item) -> str:
         element = item.element
-        return f"<t:{element}>{''.join([write(item, self) for write in self._writers])}</t:{element}>"
+        return f"<t:{element}>{''.join([write(item, self) for write in self._writers.values()])}</t:{element}>"
 
     def cut(self, text: str) -> str:
         return escape(text[:TABLE_TEXT] if self.in_table else text)

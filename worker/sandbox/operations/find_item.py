@@ -27,6 +27,8 @@ async def _handle(exchange: Exchange, call: Call) -> bytes:
         try:
             folder = exchange.folder(call, folder_id, denied="ErrorFolderNotFound")
             ready = Shape(shape, view="find", milliseconds=call.milliseconds)
+            if not exchange.options.tells_submitted:
+                ready.leave_out("IsSubmitted")
             messages.append(success("FindItem", _page(exchange, call, folder, ready)))
         except Refusal as refusal:
             messages.append(refused("FindItem", refusal))
