@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime
+from typing import Final
 
 import click
 
@@ -16,6 +17,16 @@ from worker.rabbitmq.dead_letters import DeadLetter, DeadLetters, Tally
 from worker.rabbitmq.topology import ITEMS
 from worker.settings import Settings
 
+Summary = dict[str, str | int]
+
+_COLUMNS: Final = {
+    "ID": "id",
+    "Reason": "reason",
+    "Detail": "detail",
+    "Remedy": "remedy",
+    "Attempts": "attempts",
+    "First seen": "first_seen_at",
+}
 _json_option = flag("dead", "--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -34,13 +45,13 @@ def command() -> None:
 def list_letters(settings: Settings, limit: int, *, as_json: bool) -> None:
     """The dead letters, oldest first."""
 
-    async def work(session: Session) -> tuple[list[DeadLetter], int]:
+    async def work(session: Session) -> tuple[list[Summary], int]:
         dead = DeadLetters(session)
         count = await dead.count()
-        found: list[DeadLetter] = []
+        found: list[Summary] = []
         with progress_bar("reading", min(limit, count)) as step:
             async for letter in dead.letters():
-                found.append(letter)
+                found.append(_summary(letter))
                 step()
                 if len(found) == limit:
                     break
@@ -48,12 +59,9 @@ def list_letters(settings: Settings, limit: int, *, as_json: bool) -> None:
 
     found, count = over_broker(settings, work)
     if as_json:
-        click.echo(json.dumps([_summary(each) for each in found], indent=2))
+        click.echo(json.dumps(found, indent=2))
     else:
-        rows = [
-            (each.id, each.reason, _detail(each), each.remedy, str(each.attempts), each.first_seen_at) for each in found
-        ]
-        show_rows(("ID", "Reason", "Detail", "Remedy", "Attempts", "First seen"), rows)
+        show_rows(tuple(_COLUMNS), [_row(each) for each in found])
     if count > len(found):
         click.echo(f"{count - len(found)} more: raise --limit to see them", err=True)
     if not count:
@@ -142,18 +150,15 @@ def _tell_missing(ids: set[str]) -> None:
         )
 
 
-def _ticket(letter: DeadLetter) -> PollTicket | None:
-    """What a mail that could not be read left behind, if the letter is that."""
-    return read(letter.body, PollTicket) if letter.queue == ITEMS else None
+def _row(told: Summary) -> list[str]:
+    whose = f"{told['mailbox']}: " if "mailbox" in told else ""
+    shown = {**told, "detail": f"{whose}{told['detail']}"}
+    return [str(shown[name]) for name in _COLUMNS.values()]
 
 
-def _detail(letter: DeadLetter) -> str:
-    ticket = _ticket(letter)
-    return f"{ticket.mailbox}: {letter.detail}" if ticket else letter.detail
-
-
-def _summary(letter: DeadLetter) -> dict[str, str | int]:
-    ticket = _ticket(letter)
+def _summary(letter: DeadLetter) -> Summary:
+    """Without the body. Of a mail that could not be read the body is the ticket for it, which names it."""
+    ticket = read(letter.body, PollTicket) if letter.queue == ITEMS else None
     where = {"mailbox": ticket.mailbox, "item": ticket.item} if ticket else {}
     return {
         "id": letter.id,

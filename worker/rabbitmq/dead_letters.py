@@ -21,8 +21,8 @@ from worker.rabbitmq.consumer import Taken
 from worker.rabbitmq.frames import Frames
 from worker.rabbitmq.topology import BULK, DEAD, ITEMS, OUTBOUND
 
-WINDOW: Final = 100
-"""Messages in memory at once."""
+WINDOW: Final = 10
+"""Messages in memory at once; each has 12 MiB at most, by default."""
 
 QUIET_SECONDS: Final = 3.0
 """So long without another message means that somebody else has taken the rest."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import subprocess
 import sys
 from dataclasses import dataclass
 
@@ -33,6 +34,17 @@ class Command:
             stdout=asyncio.subprocess.PIPE,
             stderr=stderr,
         )
+
+    async def most_memory(self, *arguments: str) -> int:
+        """The most that it had while it ran to its end, in bytes."""
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen(  # noqa: ASYNC220 - waited for by its rusage, in a thread
+            [sys.executable, "-m", "worker", *arguments], env=self._environment, stdout=quiet, stderr=quiet
+        )
+        _, status, used = await asyncio.to_thread(os.wait4, process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        return used.ru_maxrss * 1024
 
     async def __call__(self, *arguments: str, given: bytes = b"") -> Run:
         process = await self.start(*arguments)

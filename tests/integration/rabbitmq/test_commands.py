@@ -190,6 +190,14 @@ async def test_files_of_every_kind_are_published(mailrouter: Command, queues: Qu
     assert (await queues.get(topology.BULK)).message_id == "e-7"
 
 
+async def test_a_list_does_not_hold_what_it_lists(mailrouter: Command, queues: Queues) -> None:
+    nothing = await mailrouter.most_memory("dead", "list")
+    body, count = os.urandom(2 * 2**20), 60
+    for number in range(count):
+        await queues.put(topology.DEAD, aio_pika.Message(body, message_id=f"m-{number}"))
+    assert await mailrouter.most_memory("dead", "list") - nothing < count * len(body) / 2
+
+
 async def test_invalid_events_can_be_sent_on_purpose(mailrouter: Command, queues: Queues, tmp_path: Path) -> None:
     file = tmp_path / "wrong.json"
     file.write_text(json.dumps(event(1, to=[])))
