@@ -19,6 +19,7 @@ import trustme
 from tests.integration.ews_by_hand import Client
 from worker.cli import main
 from worker.profiles import loader
+from worker.sandbox.server import Sandbox
 
 ANNA = "anna@contoso.example"
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("MAILROUTER_")}
@@ -159,6 +160,15 @@ async def test_the_profiles_it_prints_are_good(flags: Sequence[str], monkeypatch
     assert directory.profiles["Sandbox"].location == told["url"]
     read = [each.mailbox.address for each in directory.incoming()]
     assert read == (["user1@contoso.example", "user2@contoso.example", "user3@contoso.example"] if flags else [ANNA])
+
+
+async def test_where_it_listens_on_every_address_it_names_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Sandbox(host="::", port=1).url.startswith("http://[::1]:1/")
+    async with _running("--listen", "0.0.0.0:0") as told:
+        assert told["url"].startswith("http://127.0.0.1:")
+        assert await _get(told["witness"] + "/stats")
+    monkeypatch.setenv("SANDBOX_PASSWORD", "sandbox-router")
+    assert loader.parse(tomllib.loads(told["profiles"]), "printed").profiles["Sandbox"].location == told["url"]
 
 
 async def test_with_tls(tmp_path: Path) -> None:

@@ -32,6 +32,9 @@ from worker.sandbox.witness import Witness, statistics
 
 PATH: Final = "/EWS/Exchange.asmx"
 
+_REACHED: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - these are what may be listened on
+"""Every address of this machine is none to connect to."""
+
 
 class Sandbox:
     """One sandbox Exchange on one port. `exchange` is what it serves and may be changed while it runs.
@@ -73,7 +76,8 @@ class Sandbox:
 
     @property
     def _origin(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = _REACHED.get(self.host, self.host)
+        host = f"[{host}]" if ":" in host else host
         return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
 
     @property
