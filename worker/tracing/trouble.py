@@ -8,6 +8,8 @@ import structlog
 from worker.clock import Clock
 
 EVERY_SECONDS: Final = 60.0
+_OF_HEADERS: Final = "opentelemetry.util.re"
+"""Repeats what it cannot read of OTEL_EXPORTER_OTLP_HEADERS: a token, as a rule."""
 
 _log = structlog.get_logger("tracing")
 
@@ -33,8 +35,10 @@ class Seldom(logging.Handler):
         if now < self._next:
             self._passed_over += 1
             return
-        cause = record.getMessage()
-        if record.exc_info and record.exc_info[1]:
-            cause = f"{cause} {record.exc_info[1]}"
-        _log.warning("tracing has trouble, mail has none", cause=cause, passed_over=self._passed_over)
+        _log.warning("tracing has trouble, mail has none", cause=told(record), passed_over=self._passed_over)
         self._next, self._passed_over = now + EVERY_SECONDS, 0
+
+
+def told(record: logging.LogRecord) -> str:
+    cause = str(record.msg).replace("%s", "...") if record.name == _OF_HEADERS else record.getMessage()
+    return f"{cause} {record.exc_info[1]}" if record.exc_info and record.exc_info[1] else cause
