@@ -131,6 +131,33 @@ async def test_states_that_are_not_known() -> None:
         assert (await anna.sync()).codes == ["NoError"]
 
 
+async def test_a_server_that_began_anew_knows_nothing_of_the_one_before(anna: Client) -> None:
+    """Two servers on which the same happened: neither ids nor states nor subscriptions of the one mean anything to
+    the other.
+    """
+    ((old, _),) = await _received(anna, "1")
+    state = _state(await anna.sync())
+    async with Sandbox(Exchange(users.invented("contoso.example", None))) as second, Client(second.url, ANNA) as later:
+        ((new, _),) = await _received(later, "2")
+        assert (await later.sync(state)).codes == ["ErrorInvalidSyncStateData"]
+        assert new != old
+        assert (await later.get((old, ""))).codes == ["ErrorItemNotFound"]
+        folders = [await each.ask(_GET_INBOX) for each in (anna, later)]
+        assert len({each.texts("//t:FolderId/@Id")[0] for each in folders}) == 2
+        subscribed = [await each.ask(_SUBSCRIBE) for each in (anna, later)]
+        assert len({each.texts("//m:SubscriptionId")[0] for each in subscribed}) == 2
+
+
+_GET_INBOX = (
+    "<m:GetFolder><m:FolderShape><t:BaseShape>IdOnly</t:BaseShape></m:FolderShape>"
+    f"<m:FolderIds>{folder_id('inbox')}</m:FolderIds></m:GetFolder>"
+)
+_SUBSCRIBE = (
+    f"<m:Subscribe><m:StreamingSubscriptionRequest><t:FolderIds>{folder_id('inbox')}</t:FolderIds><t:EventTypes>"
+    "<t:EventType>NewMailEvent</t:EventType></t:EventTypes></m:StreamingSubscriptionRequest></m:Subscribe>"
+)
+
+
 async def test_folders_of_others(sandbox: Sandbox, anna: Client) -> None:
     async with Client(sandbox.url, "delegate@contoso.example", "sandbox-delegate") as delegate:
         await _received(anna, "1")

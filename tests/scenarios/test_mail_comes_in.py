@@ -4,6 +4,7 @@ The same at full size: `python -m benchmarks.every_mail`.
 """
 
 import asyncio
+import signal
 import statistics
 import time
 from datetime import datetime
@@ -102,6 +103,24 @@ async def test_from_now_on_and_not_again(start_fleet: StartFleet) -> None:
     await fleet.until(lambda: "last" in subjects(fleet), 20)
     assert sorted(subjects(fleet)) == ["in between", "last", "moved"], "ids stay, what was there before is not owed"
     assert len(fleet.received) == 6, "flags publish nothing"
+
+
+async def test_exchange_begins_anew(start_fleet: StartFleet) -> None:
+    """Killed and started again on its port, the sandbox knows nothing of what was; the workers run on."""
+    fleet = await start_fleet(profiles=reading([ANNA], poll_seconds=1))
+    await first_sync(fleet, ANNA)
+    for number in range(3):
+        await fleet.arrive(ANNA, mail(f"before {number}"))
+    await fleet.until(lambda: len(fleet.inbound) == 3, 20)
+    assert fleet.sandbox is not None
+    await fleet.sandbox.end(signal.SIGKILL)
+    await fleet.start_sandbox()
+    for number in range(2):
+        await fleet.arrive(ANNA, mail(f"after {number}"))
+    await fleet.until(lambda: len(fleet.inbound) == 5, 30)
+    await fleet.arrive(ANNA, mail("last"))
+    await fleet.until(lambda: "last" in subjects(fleet), 20)
+    assert sorted(subjects(fleet)) == ["after 0", "after 1", "before 0", "before 1", "before 2", "last"]
 
 
 async def test_notifications_make_it_quick(start_fleet: StartFleet) -> None:

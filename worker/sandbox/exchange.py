@@ -46,7 +46,7 @@ class Exchange:
         self.store = Store(self.clock.now, self.options.most_gone)
         self.arrivals = Arrivals(self.store, self.directory)
         self.departures = Departures(self.store, self.arrivals, self.options, self.clock)
-        self.subscriptions = Subscriptions(self.options, self.clock)
+        self.subscriptions = Subscriptions(self.options, self.clock, self.store.birth)
         self.tokens = Tokens(self.directory.applications, self.options, self.clock)
         self.requests: Counter[str] = Counter()
         self.between_folders: Callable[[], Awaitable[None]] | None = None

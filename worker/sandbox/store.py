@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import itertools
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -100,12 +101,15 @@ Watcher = Callable[[Happening], None]
 class Store:
     """`now` is the clock of the server: whole microseconds here, whole seconds in every answer. `most_gone`: of so many
     removed items a folder remembers that they were there.
+
+    `birth` tells this store from every other: all it gives out bears it, so that nothing of a server that began anew is
+    taken for something of the one before.
     """
 
     def __init__(self, now: Callable[[], datetime], most_gone: int = 100_000) -> None:
         self.now = now
         self.most_gone = most_gone
-        self._started_at = now()
+        self.birth = secrets.token_hex(8)
         self.mailboxes: dict[str, Mailbox] = {}
         self.items: dict[str, Item] = {}
         self.folders: dict[str, Folder] = {}
@@ -209,7 +213,7 @@ class Store:
         self.touch(item)
 
     def attachment_id(self) -> str:
-        return self._text(f"A{next(self._numbers):020d}")
+        return self._text(f"A{self.birth}{next(self._numbers):020d}")
 
     def named(self, attachments: Iterable[Attachment]) -> list[Attachment]:
         """The same attachments under ids of their own, and so on for those of attached items."""
@@ -233,8 +237,7 @@ class Store:
 
     def message_id(self, mailbox: Mailbox) -> str:
         """A Message-ID of the server's own, never given twice."""
-        number = f"{int(self._started_at.timestamp() * 1000):x}.{next(self._numbers):x}"
-        return f"<sandbox.{number}@{mailbox.address.rpartition('@')[2]}>"
+        return f"<sandbox.{self.birth}.{next(self._numbers):x}@{mailbox.address.rpartition('@')[2]}>"
 
     def item(self, item_id: str) -> Item:
         """Raises Refusal: ErrorInvalidIdMalformed, ErrorItemNotFound."""
@@ -261,7 +264,7 @@ class Store:
             self.attachments[attachment.id] = (item, attachment)
 
     def _id(self, mailbox: Mailbox, kind: str) -> str:
-        return self._text(f"{kind}{mailbox.number:010d}{next(self._numbers):016d}")
+        return self._text(f"{kind}{self.birth}{mailbox.number:010d}{next(self._numbers):016d}")
 
     @staticmethod
     def _text(plain: str) -> str:

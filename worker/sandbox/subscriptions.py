@@ -41,7 +41,8 @@ class Connection:
 
 
 class Subscriptions:
-    def __init__(self, options: Options, clock: Clock) -> None:
+    def __init__(self, options: Options, clock: Clock, birth: str) -> None:
+        self._birth = birth
         self._options = options
         self._clock = clock
         self._all: dict[str, Subscription] = {}
@@ -65,7 +66,8 @@ class Subscriptions:
             self.end(each.id)
         if sum(each.mailbox is mailbox for each in self._all.values()) >= self._options.subscriptions_per_mailbox:
             raise Refusal("ErrorExceededSubscriptionCount", "The mailbox has too many subscriptions.")
-        made = Subscription(f"JgBzYW5kYm94{next(self._numbers):012d}", mailbox, tuple(folders), kinds, now)
+        number = f"JgBzYW5kYm94{self._birth}{next(self._numbers):012d}"
+        made = Subscription(number, mailbox, tuple(folders), kinds, now)
         self._all[made.id] = made
         for folder in folders:
             folder.watchers[made.id] = lambda happening: self._notice(made, happening)

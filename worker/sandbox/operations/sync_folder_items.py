@@ -70,7 +70,7 @@ def _change(exchange: Exchange, folder: Folder, shape: Shape, kind: ChangeKind, 
 
 
 def _state(folder: Folder, walk: Walk, at_least: int) -> str:
-    """Opaque text, as far as a client can tell."""
+    """Opaque text, as far as a client can tell. The folder's id bears the store's birth."""
     plain = f"{folder.mailbox.sync_generation} {folder.id} {walk.base} {walk.head} {walk.below}"
     sealed = f"{hashlib.sha256(plain.encode()).hexdigest()[:16]} {plain} "
     return base64.b64encode(sealed.ljust(at_least * 3 // 4, "A").encode()).decode()
