@@ -293,9 +293,10 @@ class Fleet:
             found: dict[str, Any] = orjson.loads(await answer.read())
             return found
 
-    async def arrive(self, mailbox: str, source: bytes) -> str:
-        """A mail comes into a mailbox from outside; its item id."""
-        async with self.http.post(f"{self.witness}/arrivals", params={"mailbox": mailbox}, data=source) as answer:
+    async def arrive(self, mailbox: str, source: bytes, received: str = "") -> str:
+        """A mail comes into a mailbox from outside, now or at the time given; its item id."""
+        where = {"mailbox": mailbox, "received": received}
+        async with self.http.post(f"{self.witness}/arrivals", params=where, data=source) as answer:
             answer.raise_for_status()
             item_id: str = (await answer.json())["id"]
             return item_id

@@ -84,11 +84,14 @@ async def test_mail_comes_in() -> None:
         async with aiohttp.ClientSession() as session, session.post(url, data=mail) as response:
             item = (await response.json())["id"]
         assert [each["id"] for each in await _get(f"{told['witness']}/inbox?mailbox={ANNA}")] == [item]
+        for received, status in (("2020-01-02T03:04:05", 200), ("2020-01-02T04:04:05%2B01:00", 200), ("earlier", 400)):
+            answer = await _order(f"{url}&received={received}", None)
+            assert answer[0] == status, answer
+        _, *earlier = await _get(f"{told['witness']}/inbox?mailbox={ANNA}")
+        assert [each["received_at"] for each in earlier] == ["2020-01-02T03:04:05Z"] * 2
         await anna.send(await anna.draft(to="x+bounce@customer.example"))
-        assert (await anna.sync(fields=("item:ItemClass",))).texts("//t:ItemClass") == [
-            "REPORT.IPM.Note.NDR",
-            "IPM.Note",
-        ]
+        classes = (await anna.sync(fields=("item:ItemClass",))).texts("//t:ItemClass")
+        assert classes == ["REPORT.IPM.Note.NDR", *["IPM.Note"] * 3]
         kinds = "<t:EventTypes><t:EventType>NewMailEvent</t:EventType></t:EventTypes>"
         folder = '<t:FolderIds><t:DistinguishedFolderId Id="inbox"/></t:FolderIds>'
         request = f"<m:StreamingSubscriptionRequest>{folder}{kinds}</m:StreamingSubscriptionRequest>"

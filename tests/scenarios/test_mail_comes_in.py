@@ -105,6 +105,18 @@ async def test_from_now_on_and_not_again(start_fleet: StartFleet) -> None:
     assert len(fleet.received) == 6, "flags publish nothing"
 
 
+async def test_from_a_day_on(start_fleet: StartFleet) -> None:
+    fleet = await start_fleet(profiles=reading([ANNA], poll_seconds=1, start="2026-11-02T00:00:00Z"), workers=0)
+    for day in (1, 2, 3):
+        await fleet.arrive(ANNA, mail(f"day {day}"), received=f"2026-11-0{day}T08:00:00Z")
+    await fleet.start_worker(0)
+    await fleet.until(lambda: len(fleet.inbound) == 2, 20)
+    await fleet.arrive(ANNA, mail("last"))
+    await fleet.until(lambda: "last" in subjects(fleet), 20)
+    assert sorted(subjects(fleet)) == ["day 2", "day 3", "last"]
+    assert of(fleet, "<day-2@customer.example>")["received_at"] == "2026-11-02T08:00:00.000Z"
+
+
 async def test_exchange_begins_anew(start_fleet: StartFleet) -> None:
     """Killed and started again on its port, the sandbox knows nothing of what was; the workers run on."""
     fleet = await start_fleet(profiles=reading([ANNA], poll_seconds=1))

@@ -71,7 +71,7 @@ The witness, on the same port, for loopback only:
   POST /sandbox/accounts  {{"user": "anna@...", "state": "locked", "password": "..."}}
   POST /sandbox/rights    {{"user": "router@...", "full_access": ["anna@..."]}}; likewise /sandbox/applications
   POST /sandbox/release   what is held goes on
-  POST /sandbox/arrivals?mailbox=ADDR   the body, a mail in MIME, arrives there
+  POST /sandbox/arrivals?mailbox=ADDR[&received=TIME]   the body, a mail in MIME, arrives there, now or at that time
   POST /sandbox/replies   {{"to": "x@...", "kind": "bounce", "text": "..."}}: a mail that left is answered
   GET  /sandbox/inbox?mailbox=ADDR[&folder=NAME]   what lies there; GET /sandbox/configurations?mailbox=ADDR
   POST /sandbox/moves     {{"id": "...", "folder": "junkemail"}}; likewise /sandbox/reads, /sandbox/deletions

@@ -65,6 +65,7 @@ class Departures:
 
     def leave_at_once(self, item: Item, mailbox: str) -> None:
         """A mail of which nothing is kept in the store."""
+        item.source = b""  # it is written as it leaves
         mail = self._record(item, mailbox)
         self._deliver(item)
         self._answered(mail, item)

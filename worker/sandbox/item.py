@@ -90,7 +90,7 @@ class Item:
     sent_at: datetime | None = None
     received_at: datetime | None = None
     source: bytes = b""
-    """The mail in MIME as it was received; empty for what was made here."""
+    """The mail in MIME as it was received, or as a client gave it; empty for what was made here."""
     search_key: bytes = b""
     """PidTagSearchKey: given when the item comes into being, kept when it is moved or copied."""
     conversation: bytes = b""

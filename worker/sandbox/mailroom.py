@@ -9,6 +9,7 @@ from worker.sandbox.correspondents import ANSWERS
 from worker.sandbox.exchange import Exchange
 from worker.sandbox.guarded import guarded, in_json, in_lines
 from worker.sandbox.item import Item
+from worker.sandbox.reading import moment
 from worker.sandbox.sent_mail import SentMail
 from worker.sandbox.store import Folder, Mailbox
 
@@ -32,10 +33,16 @@ class Mailroom:
         ]
 
     async def _arrivals(self, request: web.Request) -> web.Response:
-        """The body is a mail in MIME; `mailbox=ADDR`, several times if need be; `class=` another item class."""
+        """The body is a mail in MIME; `mailbox=ADDR`, several times if need be; `class=` another item class;
+        `received=` another time than now.
+        """
         addresses, source = request.query.getall("mailbox"), await request.clone(client_max_size=_LARGEST).read()
-        item_class = request.query.get("class", "")
-        ids = [self._exchange.arrive(each, source, item_class=item_class).id for each in addresses]
+        item_class, received = request.query.get("class", ""), request.query.get("received", "")
+        received_at = moment(received) if received else None
+        arrived = [
+            self._exchange.arrive(each, source, item_class=item_class, received_at=received_at) for each in addresses
+        ]
+        ids = [each.id for each in arrived]
         return in_json({"id": ids[0], "ids": ids})
 
     async def _replies(self, request: web.Request) -> web.Response:

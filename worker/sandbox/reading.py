@@ -3,8 +3,10 @@
 import base64
 import binascii
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
+from worker.sandbox.imported import imported
 from worker.sandbox.item import INTERNET_HEADERS, Attachment, Item, Property, PropertyKey, Recipient
 from worker.sandbox.mime import render
 from worker.sandbox.soap import Element, Fault, Refusal, local, t
@@ -41,17 +43,42 @@ _FILE_POSITION: Final = {t(name): position for position, name in enumerate(_FILE
 
 _TAGS: Final[dict[int, str]] = {0x1035: "message_id", 0x1042: "in_reply_to", 0x1039: "references", 0x0037: "subject"}
 """Properties by tag that are fields of the item (MS-OXPROPS: PidTagInternetMessageId, PidTagInReplyToId, ...)."""
+_TIMES: Final[dict[int, str]] = {0x0E06: "received_at", 0x0039: "sent_at"}
+"""Likewise (PidTagMessageDeliveryTime, PidTagClientSubmitTime)."""
+MESSAGE_FLAGS: Final[PropertyKey] = ("tag", 0x0E07)
+_READ, _UNSENT = 0x1, 0x8
+"""Of PidTagMessageFlags, what a client can set before the first save (MS-OXCMSG 2.2.1.6)."""
+_WRITTEN: Final = frozenset(
+    """Subject Body Attachments InReplyTo ToRecipients CcRecipients BccRecipients Sender From InternetMessageId
+    References ReplyTo""".split()  # noqa: SIM905 - reads as text
+)
+"""What a mail in MIME says, too: set besides it, they go before it, and it is not the item's text any more."""
 
 
 def message(element: Element) -> Item:
-    """An item with the content a request gives. Raises Refusal where Exchange refuses the item, Fault where the
-    request breaks the schema.
+    """An item with the content a request gives: in MIME, by fields that go before it, or by both. Raises Refusal where
+    Exchange refuses the item, Fault where the request breaks the schema.
     """
-    item = Item()
     _check_order(element, _MESSAGE_POSITION)
-    for child in element:
+    mime = element.findtext(t("MimeContent"))
+    item = Item() if mime is None else imported(_mime(mime))
+    fields = [child for child in element if local(child) != "MimeContent"]
+    for child in fields:
         set_field(item, child)
+    if any(local(child) in _WRITTEN for child in fields):
+        item.source = b""
     return item
+
+
+def _mime(text: str) -> bytes:
+    """Raises Refusal ErrorMimeContentInvalidBase64String, ErrorMimeContentInvalid."""
+    try:
+        source = base64.b64decode(text.translate(_BLANKS), validate=True)
+    except (binascii.Error, ValueError):
+        raise Refusal("ErrorMimeContentInvalidBase64String", "The MIME content is no valid base64.") from None
+    if not source.strip():
+        raise Refusal("ErrorMimeContentInvalid", "The MIME content is empty.")
+    return source
 
 
 def set_field(item: Item, element: Element) -> None:
@@ -112,11 +139,20 @@ def set_property(item: Item, element: Element) -> None:
     if key[0] == "tag" and key[1] in _TAGS and isinstance(value, str):
         setattr(item, _TAGS[int(key[1])], value)
         return
+    if key[0] == "tag" and key[1] in _TIMES and isinstance(value, str):
+        setattr(item, _TIMES[int(key[1])], moment(value))
+        return
+    if key == MESSAGE_FLAGS and isinstance(value, str):
+        if item.folder is None:  # read-only from the first save on
+            item.is_read, item.is_draft = bool(int(value) & _READ), bool(int(value) & _UNSENT)
+        return
     item.properties[key] = Property(path.get("PropertyType") or "String", value)
 
 
 def clear_property(item: Item, path: Element) -> None:
     key = property_key(path)
+    if key[0] == "tag" and (key[1] in _TIMES or key == MESSAGE_FLAGS):
+        raise Refusal("ErrorInvalidPropertyDelete", "Delete action is invalid for this property.")
     if key[0] == "tag" and key[1] in _TAGS:
         setattr(item, _TAGS[int(key[1])], "")
     item.properties.pop(key, None)
@@ -124,7 +160,7 @@ def clear_property(item: Item, path: Element) -> None:
 
 def tag_field(key: PropertyKey) -> str:
     """The item's field that a property tag stands for, "" for none."""
-    return _TAGS.get(int(key[1]), "") if key[0] == "tag" else ""
+    return (_TAGS | _TIMES).get(int(key[1]), "") if key[0] == "tag" else ""
 
 
 def attachment(element: Element) -> Attachment:
@@ -155,7 +191,13 @@ def _item_attachment(element: Element) -> Attachment:
     item = message(inner)
     item.is_draft = False
     name = element.findtext(t("Name")) or item.subject
-    return Attachment(id="", name=name, content_type="message/rfc822", content=render(item), item=item)
+    return Attachment(id="", name=name, content_type="message/rfc822", content=item.source or render(item), item=item)
+
+
+def moment(text: str) -> datetime:
+    """In ISO 8601, UTC where nothing else is said. Raises ValueError."""
+    found = datetime.fromisoformat(text.strip())
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def boolean(element: Element) -> bool:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from worker.sandbox.item import Item
-from worker.sandbox.reading import property_key, tag_field
+from worker.sandbox.reading import moment, property_key, tag_field
 from worker.sandbox.soap import Element, Refusal, local, t
 
 Test = Callable[[Item], bool]
@@ -139,8 +139,7 @@ def _like(sample: object, text: str) -> object:
     if isinstance(sample, bool):
         return text.lower() in ("true", "1")
     if isinstance(sample, datetime):
-        moment = datetime.fromisoformat(text)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment(text)
     if isinstance(sample, int):
         return ("Low", "Normal", "High").index(text) if text in ("Low", "Normal", "High") else int(text)
     return text

@@ -12,7 +12,7 @@ from lxml import etree
 from worker.sandbox.conversations import conversation_id, topic
 from worker.sandbox.item import Attachment, Item, PropertyKey, Recipient
 from worker.sandbox.mime import render, transport_fields
-from worker.sandbox.reading import property_key, tag_field
+from worker.sandbox.reading import MESSAGE_FLAGS, property_key, tag_field
 from worker.sandbox.soap import Contents, Element, Refusal, escape, local, t
 
 TABLE_TEXT: Final = 255
@@ -223,12 +223,15 @@ def _extended(item: Item, shape: Shape) -> str:
         if found is not None:
             value: str | tuple[str, ...] = found.value
         elif field := tag_field(key):
-            value = getattr(item, field)
+            told = getattr(item, field)
+            if told is None:
+                continue
+            value = told if isinstance(told, str) else shown(told, shape.precision)
         elif key == _SEARCH_KEY:
             value = base64.b64encode(item.search_key).decode()
         elif key == _CONVERSATION_INDEX:
             value = base64.b64encode(item.conversation_index).decode()
-        elif key == _MESSAGE_FLAGS:
+        elif key == MESSAGE_FLAGS:
             value = str(item.is_read | item.is_submitted << 2 | item.is_draft << 3 | bool(item.attachments) << 4)
         else:
             continue
@@ -240,7 +243,6 @@ def _extended(item: Item, shape: Shape) -> str:
     return "".join(parts)
 
 
-_MESSAGE_FLAGS: Final[PropertyKey] = ("tag", 0x0E07)
 _SEARCH_KEY: Final[PropertyKey] = ("tag", 0x300B)
 _CONVERSATION_INDEX: Final[PropertyKey] = ("tag", 0x0071)
 _UNSEEN: Final = re.compile(r"<!--.*?-->|<(script|style|head)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)

@@ -153,8 +153,13 @@ class Store:
             self._tell("NewMailEvent", folder, item.id)
 
     def touch(self, item: Item, *, read_flag_only: bool = False) -> None:
-        """The item was changed: new change key, and now it is the newest of its folder."""
+        """The item was changed: new change key, and now it is the newest of its folder. A draft that was given in MIME
+        is not that mail any more, and neither is one that leaves.
+        """
         assert item.folder is not None
+        if (item.is_draft or item.is_submitted) and not read_flag_only:
+            before, item.source = item.size, b""
+            item.folder.mailbox.used_bytes += item.size - before
         item.change = next(self._changes)
         item.modified_at = self.now()
         item.folder.items[item.id] = item.folder.items.pop(item.id)
@@ -198,16 +203,18 @@ class Store:
 
     def attach(self, item: Item, attachment: Attachment) -> None:
         assert item.folder is not None
+        before = item.size
         item.attachments.append(attachment)
-        item.folder.mailbox.used_bytes += len(attachment.content)
+        item.folder.mailbox.used_bytes += item.size - before
         for each in within(item):
             self.attachments[each.id] = (item, each)
         self.touch(item)
 
     def detach(self, item: Item, attachment: Attachment) -> None:
         assert item.folder is not None
+        before = item.size
         item.attachments.remove(attachment)
-        item.folder.mailbox.used_bytes -= len(attachment.content)
+        item.folder.mailbox.used_bytes += item.size - before
         for each in (attachment, *(within(attachment.item) if attachment.item is not None else ())):
             del self.attachments[each.id]
         self.touch(item)

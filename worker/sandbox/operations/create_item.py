@@ -16,7 +16,8 @@ def _subjects(exchange: Exchange, call: Call) -> Sequence[Subject]:
     found = []
     for element in call.element.iterfind(f"{m('Items')}/*"):
         people = [(address.text or "").strip().casefold() for address in element.iter(t("EmailAddress"))]
-        if "+" in call.user.key or any("+" in address for address in people):
+        tagged = "+" in call.user.key or any("+" in address for address in people)
+        if tagged or element.find(t("MimeContent")) is not None:
             item = _read(element)
             found.append(subject(item if isinstance(item, Item) else Item(), call.user.key))
     return found or asking_mailbox(exchange, call)
@@ -49,7 +50,7 @@ def _read(element: Element) -> Item | Refusal:
 
 
 def _create(exchange: Exchange, call: Call, item: Item, disposition: str, saved: Element | None) -> str:
-    if item.message_id and exchange.options.message_id == "refuse":
+    if item.message_id and not item.source and exchange.options.message_id == "refuse":
         raise Refusal("ErrorInvalidPropertySet", "Set action is invalid for property message:InternetMessageId.")
     exchange.refuse_if_ordered("CreateItem", item, call.user.key)
     if disposition == "SendOnly":
