@@ -59,7 +59,7 @@ def message(element: Element) -> Item:
     """An item with the content a request gives: in MIME, by fields that go before it, or by both. Raises Refusal where
     Exchange refuses the item, Fault where the request breaks the schema.
     """
-    _check_order(element, _MESSAGE_POSITION)
+    check_order(element, _MESSAGE_POSITION)
     mime = element.findtext(t("MimeContent"))
     item = Item() if mime is None else imported(_mime(mime))
     fields = [child for child in element if local(child) != "MimeContent"]
@@ -167,7 +167,7 @@ def attachment(element: Element) -> Attachment:
     """A FileAttachment, or an ItemAttachment with a message in it, without an id yet. Raises Refusal, Fault."""
     if local(element) != "FileAttachment":
         return _item_attachment(element)
-    _check_order(element, _FILE_POSITION)
+    check_order(element, _FILE_POSITION)
     try:
         content = base64.b64decode((element.findtext(t("Content")) or "").translate(_BLANKS), validate=True)
     except (binascii.Error, ValueError):
@@ -207,7 +207,8 @@ def boolean(element: Element) -> bool:
     return text in ("true", "1")
 
 
-def _check_order(element: Element, positions: dict[str, int]) -> None:
+def check_order(element: Element, positions: dict[str, int]) -> None:
+    """Raises Fault: an element the schema does not have, or has elsewhere."""
     last = -1
     for child in element:
         position = positions.get(str(child.tag), -1)
@@ -236,7 +237,7 @@ def _one_mailbox(field: str) -> Callable[[Item, Element], None]:
     return read
 
 
-def _body(item: Item, element: Element) -> None:
+def set_body(item: Item, element: Element) -> None:
     kind = element.get("BodyType")
     if kind not in ("HTML", "Text"):
         raise Fault("ErrorSchemaValidation", "The request failed schema validation: BodyType is missing or invalid.")
@@ -276,7 +277,7 @@ _FLAGS: Final = {
 }
 _OTHERS: Final[dict[str, Callable[[Item, Element], None]]] = {
     "Attachments": _attachments,
-    "Body": _body,
+    "Body": set_body,
     "Categories": _categories,
     "ExtendedProperty": set_property,
     "From": _one_mailbox("from_"),

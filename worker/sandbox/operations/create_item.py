@@ -1,8 +1,8 @@
-"""CreateItem: drafts, and mails sent in one step."""
+"""CreateItem: drafts, and mails sent in one step; answers and forwards."""
 
 from collections.abc import Sequence
 
-from worker.sandbox import reading
+from worker.sandbox import reading, response_objects
 from worker.sandbox.exchange import Call, Exchange, subject
 from worker.sandbox.faults import Subject
 from worker.sandbox.item import Item
@@ -17,8 +17,8 @@ def _subjects(exchange: Exchange, call: Call) -> Sequence[Subject]:
     for element in call.element.iterfind(f"{m('Items')}/*"):
         people = [(address.text or "").strip().casefold() for address in element.iter(t("EmailAddress"))]
         tagged = "+" in call.user.key or any("+" in address for address in people)
-        if tagged or element.find(t("MimeContent")) is not None:
-            item = _read(element)
+        if tagged or element.find(t("MimeContent")) is not None or local(element) in response_objects.KINDS:
+            item = _read(exchange, call, element)
             found.append(subject(item if isinstance(item, Item) else Item(), call.user.key))
     return found or asking_mailbox(exchange, call)
 
@@ -32,21 +32,42 @@ async def _handle(exchange: Exchange, call: Call) -> bytes:
         raise Fault("ErrorMessageDispositionRequired", "A MessageDisposition is required for messages.")
     saved = call.element.find(m("SavedItemFolderId"))
 
-    def act(item: Item | Refusal) -> str:
+    def act(asked: tuple[Element, Item | Refusal]) -> str:
+        element, item = asked
         if isinstance(item, Refusal):
             raise item
-        return f"<m:Items>{_create(exchange, call, item, disposition, saved)}</m:Items>"
+        created = _create(exchange, call, item, disposition, saved)
+        if local(element) in response_objects.KINDS and disposition != "SaveOnly":
+            _mark(exchange, element)
+        return f"<m:Items>{created}</m:Items>"
 
-    return answer("CreateItem", each("CreateItem", [_read(one) for one in items], act, "<m:Items/>"))
+    asked = [(one, _read(exchange, call, one)) for one in items]
+    return answer("CreateItem", each("CreateItem", asked, act, "<m:Items/>"))
 
 
-def _read(element: Element) -> Item | Refusal:
-    if local(element) != "Message":
-        return Refusal("ErrorInvalidItemForOperationCreateItem", "The sandbox takes messages only.")
+def _read(exchange: Exchange, call: Call, element: Element) -> Item | Refusal:
     try:
-        return reading.message(element)
+        if local(element) in response_objects.KINDS:
+            original = exchange.item(call, response_objects.reference(element))
+            assert original.folder is not None
+            own = frozenset({call.user.key, original.folder.mailbox.address.casefold()})
+            return response_objects.response(element, original, own)
+        if local(element) == "Message":
+            return reading.message(element)
     except Refusal as refusal:
         return refusal
+    return Refusal(
+        "ErrorInvalidItemForOperationCreateItem",
+        f"The sandbox takes messages, answers to them and forwards, and no {local(element)}.",
+    )
+
+
+def _mark(exchange: Exchange, element: Element) -> None:
+    """It was answered or forwarded. A draft stays as it is."""
+    original = exchange.store.items.get(response_objects.reference(element).get("Id") or "")
+    if original is not None and not original.is_draft:
+        response_objects.mark(original, local(element), exchange.clock.now())
+        exchange.store.touch(original)
 
 
 def _create(exchange: Exchange, call: Call, item: Item, disposition: str, saved: Element | None) -> str:
