@@ -101,7 +101,8 @@ async def test_mail_comes_in() -> None:
 async def test_the_help_tells_what_can_be_ordered() -> None:
     async with _process("--help") as process:
         told, _ = await asyncio.wait_for(process.communicate(), 20)
-    for each in ("anna+lost-send-once@", "corruptbody", "x+bounce@customer.example", "postfix", "/sandbox/arrivals"):
+    words = ("anna+lost-send-once@", "corruptbody", "x+bounce@customer.example", "postfix", "/sandbox/arrivals")
+    for each in (*words, "GetEvents"):
         assert each in told.decode()
 
 

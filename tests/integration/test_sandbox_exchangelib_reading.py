@@ -13,12 +13,21 @@ from exchangelib import (
     Account,
     Configuration,
     Credentials,
+    EWSTimeZone,
     FileAttachment,
+    Folder,
     ItemAttachment,
     Message,
     close_connections,
 )
-from exchangelib.errors import ErrorInvalidSyncStateData, ErrorItemCorrupt, ErrorItemNotFound, ErrorItemSave
+from exchangelib.errors import (
+    ErrorInvalidOperation,
+    ErrorInvalidSyncStateData,
+    ErrorItemCorrupt,
+    ErrorItemNotFound,
+    ErrorItemSave,
+    ErrorTimeZone,
+)
 from exchangelib.items import MeetingRequest
 from exchangelib.properties import NewMailEvent, UserConfigurationName
 from exchangelib.properties import UserConfiguration as Notes
@@ -177,6 +186,50 @@ async def test_notifications(sandbox: Sandbox) -> None:
     await asyncio.wait_for(working, 20)
     assert heard == [mail.id]
     assert len(sandbox.exchange.subscriptions) == 0
+
+
+async def test_notifications_that_are_asked_for(sandbox: Sandbox) -> None:
+    def begin() -> tuple[Account, Any]:
+        account = _account(sandbox.url)
+        return account, account.inbox.subscribe_to_pull()
+
+    account, (subscription, watermark) = await asyncio.to_thread(begin)
+    mail = sandbox.exchange.arrive(ANNA, MAIL)
+
+    def ask() -> None:
+        (told,) = account.inbox.get_events(subscription, watermark)
+        assert [type(each).__name__ for each in told.events] == ["CreatedEvent", "NewMailEvent"]
+        assert told.events[-1].item_id.id == mail.id
+        (told,) = account.inbox.get_events(subscription, told.events[-1].watermark)
+        assert [type(each).__name__ for each in told.events] == ["StatusEvent"]
+        account.inbox.unsubscribe(subscription)
+
+    await asyncio.to_thread(ask)
+    assert len(sandbox.exchange.subscriptions) == 0
+
+
+async def test_which_folders_and_time_zones_there_are(sandbox: Sandbox) -> None:
+    def work() -> None:
+        account = _account(sandbox.url)
+        top = account.msg_folder_root
+        assert "Inbox" in [each.name for _, each in top.sync_hierarchy()]
+        Folder(parent=account.inbox, name="Done").save()
+        assert [(kind, each.name) for kind, each in top.sync_hierarchy()] == [("create", "Done")]
+        for everything in (False, True):
+            (zone,) = account.protocol.get_timezones(return_full_timezone_data=everything)
+            assert zone.id == "UTC"
+        with pytest.raises(ErrorTimeZone):
+            list(account.protocol.get_timezones(timezones=[EWSTimeZone("Europe/Berlin")]))
+
+    await asyncio.to_thread(work)
+
+
+async def test_what_the_sandbox_does_not_know(sandbox: Sandbox) -> None:
+    def work() -> None:
+        with pytest.raises(ErrorInvalidOperation, match="does not know the operation EmptyFolder"):
+            _account(sandbox.url).junk.empty()
+
+    await asyncio.to_thread(work)
 
 
 async def test_what_cannot_be_read(sandbox: Sandbox) -> None:

@@ -305,6 +305,12 @@ async def test_what_is_no_request(anna: Client, body: bytes, status: int, code: 
     assert not code or answer.codes == ["fault", code]
 
 
+async def test_an_operation_that_is_not_known(anna: Client) -> None:
+    answer = await anna.ask("<m:MarkAsJunk/>")
+    assert answer.codes == ["fault", "ErrorInvalidOperation"]
+    assert answer.texts("//faultstring") == ["The sandbox does not know the operation MarkAsJunk."]
+
+
 async def test_what_the_schema_would_refuse(anna: Client) -> None:
     for operation in (
         "<m:SyncFolderItems/>",

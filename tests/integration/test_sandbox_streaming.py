@@ -216,8 +216,8 @@ async def test_subscriptions_that_make_no_sense(anna: Client) -> None:
     assert (await _subscribe(anna, kinds=("Nonsense",))).codes == ["fault", "ErrorSchemaValidation"]
     two = folder_id("inbox") + folder_id("inbox", BERT)
     assert (await _subscribe(anna, two)).codes == ["ErrorAccessDenied"]
-    pull = "<m:PullSubscriptionRequest/>"
-    assert (await anna.ask(f"<m:Subscribe>{pull}</m:Subscribe>")).codes == ["ErrorInvalidSubscriptionRequest"]
+    push = "<m:PushSubscriptionRequest/>"
+    assert (await anna.ask(f"<m:Subscribe>{push}</m:Subscribe>")).codes == ["ErrorInvalidSubscriptionRequest"]
 
 
 @pytest.mark.parametrize("kind", ["lost", "half", "busy"])

@@ -226,6 +226,39 @@ async def test_objects_that_are_refused(sandbox: Sandbox, anna: Client) -> None:
     assert await _write(anna, "Create", "", "") == ["fault", "ErrorSchemaValidation"]
 
 
+def _hierarchy(folder: str = "", state: str = "") -> str:
+    known = f"<m:SyncState>{state}</m:SyncState>" if state else ""
+    below = f"<m:SyncFolderId>{folder_id(folder)}</m:SyncFolderId>" if folder else ""
+    return (
+        "<m:SyncFolderHierarchy><m:FolderShape><t:BaseShape>AllProperties</t:BaseShape></m:FolderShape>"
+        f"{below}{known}</m:SyncFolderHierarchy>"
+    )
+
+
+async def test_which_folders_there_are_since(sandbox: Sandbox, anna: Client) -> None:
+    everything = await anna.ask(_hierarchy())
+    names = everything.texts("//t:Create//t:DisplayName")
+    assert {"Top of Information Store", "Inbox", "Calendar"} <= set(names)
+    assert "Root" not in names
+    state, below_inbox = _state(everything), _state(await anna.ask(_hierarchy("inbox")))
+    inbox = sandbox.exchange.mailbox(ANNA).folders["inbox"]
+    for name in ("New", "Elsewhere"):
+        parent = inbox if name == "New" else inbox.parent
+        assert parent is not None
+        sandbox.exchange.store.create_folder(parent, name)
+    told = await anna.ask(_hierarchy("inbox", below_inbox))
+    assert told.texts("//t:Create/t:Folder/t:DisplayName") == ["New"]
+    assert told.texts("//m:IncludesLastFolderInRange") == ["true"]
+    assert (await anna.ask(_hierarchy("inbox", _state(told)))).texts("//t:DisplayName") == []
+    assert (await anna.ask(_hierarchy(state=state))).texts("//t:DisplayName") == ["New", "Elsewhere"]
+    for wrong in (below_inbox, _state(await anna.sync()), "garbage"):
+        assert (await anna.ask(_hierarchy(state=wrong))).codes == ["ErrorInvalidSyncStateData"], wrong
+    assert (await anna.sync(below_inbox)).codes == ["ErrorInvalidSyncStateData"]
+    sandbox.exchange.forget_sync_states(ANNA)
+    assert (await anna.ask(_hierarchy(state=state))).codes == ["ErrorInvalidSyncStateData"]
+    assert (await anna.ask("<m:SyncFolderHierarchy/>")).codes == ["fault", "ErrorSchemaValidation"]
+
+
 async def test_folders_are_made(anna: Client) -> None:
     def made(name: str) -> str:
         return (

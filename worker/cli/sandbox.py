@@ -5,6 +5,7 @@ import json
 import signal
 import ssl
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,20 @@ from worker.sandbox.correspondents import ANSWERS
 from worker.sandbox.directory import ALL, RIGHTS, STATES, Directory
 from worker.sandbox.exchange import Exchange
 from worker.sandbox.faults import KINDS, OPERATIONS, Faults
+from worker.sandbox.operations import table
 from worker.sandbox.options import WAYS, Dwell, Options
 from worker.sandbox.server import Sandbox
 from worker.settings import ConfigurationError
 
+
+def _listed(words: Iterable[str]) -> str:
+    return "\n".join(textwrap.wrap(", ".join(words), 110, initial_indent="  ", subsequent_indent="  "))
+
+
 _FAULTS = "\n".join(f"  {word:<14} {kind.text}" for word, kind in KINDS.items())
 _ANSWERS = "\n".join(f"  {word:<14} {answer.text}" for word, answer in ANSWERS.items())
-_NARROWINGS = "\n".join(textwrap.wrap(", ".join(OPERATIONS), 110, initial_indent="  ", subsequent_indent="  "))
+_NARROWINGS = _listed(OPERATIONS)
+_KNOWN = _listed(table.OPERATIONS)
 _EPILOG = f"""\b
 Users, in this order:
   --users FILE     exactly those of the file, TOML or JSON. A TOML table for each:
@@ -49,6 +57,10 @@ the passwords are printed at the start.
 Signing in: Basic, NTLM (with channel binding over TLS), Negotiate and Bearer at the EWS URL and at
   /autodiscover/autodiscover.svc and .xml (autodiscover.json asks for nobody); tokens from
   POST /TENANT/oauth2/v2.0/token, found by /TENANT/v2.0/.well-known/openid-configuration.
+
+\b
+Operations of EWS; any other is answered with the fault ErrorInvalidOperation, which names it:
+{_KNOWN}
 
 \b
 Faults by address: a tag in the local part of the sender or of a recipient orders one,

@@ -151,7 +151,8 @@ class Sandbox:
     async def _perform(self, call: Call) -> Reply:
         exchange, operation = self.exchange, OPERATIONS.get(call.operation)
         if operation is None:
-            raise Fault("ErrorInvalidRequest", f"The sandbox has no operation {call.operation}.")
+            # By ErrorInvalidRequest, which Exchange says, clients understand another version and try them all.
+            raise Fault("ErrorInvalidOperation", f"The sandbox does not know the operation {call.operation}.")
         kind = exchange.faults.of_request(call.operation, operation.subjects(exchange, call))
         if kind is not None and KINDS[kind].stage == "before":
             instead = replies.before_work(kind, exchange.options)

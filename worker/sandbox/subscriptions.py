@@ -1,9 +1,12 @@
-"""Who wants to hear what happens in which folders: subscriptions, and the connections that are told.
+"""Who wants to hear what happens in which folders: subscriptions, the connections that are told, and what is told to
+those who ask.
 
 Hints only, as with Exchange: what happens while nobody listens is kept for a while, and nobody promises anything.
 """
 
 import asyncio
+import base64
+import binascii
 import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -12,13 +15,23 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from worker.clock import Clock
+from worker.sandbox.notification import (
+    STATUS_CLOSED,
+    STATUS_OK,
+    event,
+    notification,
+    notifications,
+    pulled,
+    status,
+    streamed,
+    streamed_refusal,
+)
 from worker.sandbox.options import Options
-from worker.sandbox.shape import shown
-from worker.sandbox.soap import MESSAGES, TYPES, Refusal, envelope, escape, refused
+from worker.sandbox.soap import Refusal
 from worker.sandbox.store import Folder, Happening, Mailbox
 
 MOST_KEPT: Final = 1000
-"""Events kept of one subscription while nobody listens."""
+"""Events kept of one subscription while nobody listens, or to be asked for again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -28,8 +41,13 @@ class Subscription:
     folders: tuple[Folder, ...]
     kinds: frozenset[str]
     heard_at: datetime
-    """When it was last listened to."""
-    waiting: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_KEPT))
+    """When it was last listened to, or asked."""
+    timeout: timedelta | None = None
+    """Of one that is asked (pull): how long it lives unasked. None for one that is listened to."""
+    noticed: int = 0
+    """How many events it had."""
+    waiting: deque[tuple[int, Happening]] = field(default_factory=lambda: deque(maxlen=MOST_KEPT))
+    """The newest events by their numbers, from 1."""
     connection: "Connection | None" = None
 
 
@@ -56,18 +74,21 @@ class Subscriptions:
     def connections(self) -> int:
         return len(self._connections)
 
-    def subscribe(self, folders: Sequence[Folder], kinds: frozenset[str]) -> Subscription:
-        """Raises Refusal: notifications are refused, or the mailbox has too many subscriptions."""
+    def subscribe(
+        self, folders: Sequence[Folder], kinds: frozenset[str], timeout: timedelta | None = None
+    ) -> Subscription:
+        """With a timeout it is to be asked, else to be listened to. Raises Refusal: notifications are refused, or the
+        mailbox has too many subscriptions.
+        """
         if self._options.notifications == "refused":
             raise Refusal("ErrorServerBusy", "The server cannot take subscriptions now.")
         now, mailbox = self._clock.now(), folders[0].mailbox
-        old = now - timedelta(minutes=self._options.subscription_minutes)
-        for each in [each for each in self._all.values() if each.connection is None and each.heard_at < old]:
+        for each in [each for each in self._all.values() if self._expired(each)]:
             self.end(each.id)
         if sum(each.mailbox is mailbox for each in self._all.values()) >= self._options.subscriptions_per_mailbox:
             raise Refusal("ErrorExceededSubscriptionCount", "The mailbox has too many subscriptions.")
-        number = f"JgBzYW5kYm94{self._birth}{next(self._numbers):012d}"
-        made = Subscription(number, mailbox, tuple(folders), kinds, now)
+        subscription_id = f"JgBzYW5kYm94{self._birth}{next(self._numbers):012d}"
+        made = Subscription(subscription_id, mailbox, tuple(folders), kinds, now, timeout)
         self._all[made.id] = made
         for folder in folders:
             folder.watchers[made.id] = lambda happening: self._notice(made, happening)
@@ -103,7 +124,7 @@ class Subscriptions:
             raise Refusal("ErrorExceededConnectionCount", "You have exceeded the number of open connections.")
         connection = Connection(account)
         for each in subscription_ids:
-            if (found := self._all.get(each)) is not None:
+            if (found := self._listened(each)) is not None:
                 if found.connection is not None:
                     found.connection.wake.set()  # it sees that somebody else listens now
                 found.connection = connection
@@ -113,21 +134,20 @@ class Subscriptions:
         self._connections.add(connection)
         until = self._clock.monotonic() + seconds
         try:
-            yield _answer(_STATUS_OK)
+            yield streamed(STATUS_OK)
             while True:
                 if trouble := self._trouble(ids, connection):
                     yield trouble
                     return
-                notifications = [each for subscription_id in ids if (each := self._taken(subscription_id))]
+                taken = [each for subscription_id in ids if (each := self._taken(subscription_id))]
                 left = until - self._clock.monotonic()
-                if notifications:
-                    yield _answer(f"<m:Notifications>{''.join(notifications)}</m:Notifications>")
+                if taken:
+                    yield streamed(notifications(taken))
                 elif left <= 0 or connection.closing:
-                    yield _answer("<m:ConnectionStatus>Closed</m:ConnectionStatus>")
+                    yield streamed(STATUS_CLOSED)
                     return
                 elif not await _woken(connection, min(left, self._options.keep_alive_seconds)):
-                    status = "".join(_notification(each, "<t:StatusEvent/>") for each in ids)
-                    yield _answer(f"<m:Notifications>{status}</m:Notifications>")
+                    yield streamed(notifications(notification(each, status()) for each in ids))
         finally:
             self._connections.discard(connection)
             for each in ids:
@@ -137,31 +157,73 @@ class Subscriptions:
 
     def _trouble(self, ids: list[str], connection: Connection) -> bytes | None:
         """What ends a connection before its time."""
-        unknown = [each for each in ids if each not in self._all]
+        unknown = [each for each in ids if self._listened(each) is None]
         if unknown:
             refusal = Refusal("ErrorSubscriptionNotFound", "A subscription was not found.")
-            return _refused(refusal, unknown)
+            return streamed_refusal(refusal, unknown)
         taken = [each for each in ids if self._all[each].connection is not connection]
         if taken:
-            return _refused(Refusal("ErrorNewEventStreamConnectionOpened", "Somebody else listens now."), taken)
+            return streamed_refusal(Refusal("ErrorNewEventStreamConnectionOpened", "Somebody else listens now."), taken)
         return None
 
     def _taken(self, subscription_id: str) -> str:
         """The notification of what is waiting for a subscription, empty for nothing."""
         waiting = self._all[subscription_id].waiting
-        events = "".join(waiting)
+        events = "".join(event(happening) for _, happening in waiting)
         waiting.clear()
-        return _notification(subscription_id, events) if events else ""
+        return notification(subscription_id, events) if events else ""
+
+    def watermark(self, subscription: Subscription, number: int = 0) -> str:
+        """The place behind an event; 0 is before the first."""
+        return base64.b64encode(f"{subscription.id} {number}".encode()).decode()
+
+    def pull(self, subscription_id: str, watermark: str) -> str:
+        """The notification of what happened since a watermark, which may be asked for again. Raises Refusal; where
+        something is lost, the subscription ends, too (EWS reference, ErrorEventNotFound).
+        """
+        found = self._all.get(subscription_id)
+        if found is not None and self._expired(found):
+            self.end(found.id)
+            found = None
+        if found is None:
+            raise Refusal("ErrorSubscriptionNotFound", "The subscription was not found.")
+        if found.timeout is None:
+            raise Refusal("ErrorInvalidPullSubscriptionId", "The subscription is none that is asked.")
+        since = self._place(found, watermark)
+        if found.waiting and since + 1 < found.waiting[0][0]:
+            self.end(found.id)
+            raise Refusal("ErrorEventNotFound", "The events behind this watermark are not known any more.")
+        found.heard_at = self._clock.now()
+        told = [event(each, self.watermark(found, number)) for number, each in found.waiting if number > since]
+        return pulled(found.id, watermark, "".join(told) or status(watermark))
+
+    def _place(self, subscription: Subscription, watermark: str) -> int:
+        """The number of the event it stands behind. Raises Refusal ErrorInvalidWatermark."""
+        try:
+            name, _, number = base64.b64decode(watermark, validate=True).decode("ascii").partition(" ")
+            place = int(number)
+        except (binascii.Error, ValueError):
+            name, place = "", 0
+        if name != subscription.id or not 0 <= place <= subscription.noticed:
+            raise Refusal("ErrorInvalidWatermark", "The watermark is not one of this subscription.")
+        return place
+
+    def _listened(self, subscription_id: str) -> Subscription | None:
+        """One that is there and can be listened to."""
+        found = self._all.get(subscription_id)
+        return found if found is not None and found.timeout is None else None
+
+    def _expired(self, subscription: Subscription) -> bool:
+        lives = subscription.timeout or timedelta(minutes=self._options.subscription_minutes)
+        return subscription.connection is None and subscription.heard_at < self._clock.now() - lives
 
     def _notice(self, subscription: Subscription, happening: Happening) -> None:
         if happening.kind not in subscription.kinds or self._options.notifications != "sent":
             return
-        subscription.waiting.append(_event(happening))
+        subscription.noticed += 1
+        subscription.waiting.append((subscription.noticed, happening))
         if subscription.connection is not None:
             subscription.connection.wake.set()
-
-
-_STATUS_OK: Final = "<m:ConnectionStatus>OK</m:ConnectionStatus>"
 
 
 async def _woken(connection: Connection, seconds: float) -> bool:
@@ -172,42 +234,3 @@ async def _woken(connection: Connection, seconds: float) -> bool:
         return False
     connection.wake.clear()
     return True
-
-
-def _answer(inner: str) -> bytes:
-    return _enveloped(
-        '<m:GetStreamingEventsResponseMessage ResponseClass="Success"><m:ResponseCode>NoError</m:ResponseCode>'
-        f"{inner}</m:GetStreamingEventsResponseMessage>"
-    )
-
-
-def _refused(refusal: Refusal, ids: list[str]) -> bytes:
-    listed = "".join(f"<t:SubscriptionId>{escape(each)}</t:SubscriptionId>" for each in ids)
-    inner = f"<m:ErrorSubscriptionIds>{listed}</m:ErrorSubscriptionIds>"
-    return _enveloped(refused("GetStreamingEvents", refusal, inner))
-
-
-def _enveloped(message: str) -> bytes:
-    return envelope(
-        f'<m:GetStreamingEventsResponse xmlns:m="{MESSAGES}" xmlns:t="{TYPES}"><m:ResponseMessages>{message}'
-        "</m:ResponseMessages></m:GetStreamingEventsResponse>"
-    )
-
-
-def _notification(subscription_id: str, events: str) -> str:
-    return f"<t:Notification><t:SubscriptionId>{subscription_id}</t:SubscriptionId>{events}</t:Notification>"
-
-
-def _event(happening: Happening) -> str:
-    folder = happening.folder
-    old = ""
-    if happening.old_folder is not None:
-        old = (
-            f'<t:OldItemId Id="{happening.old_id}"/>'
-            f'<t:OldParentFolderId Id="{happening.old_folder.id}" ChangeKey="{happening.old_folder.change_key}"/>'
-        )
-    return (
-        f"<t:{happening.kind}><t:TimeStamp>{shown(happening.at, 'seconds')}</t:TimeStamp>"
-        f'<t:ItemId Id="{happening.id}"/><t:ParentFolderId Id="{folder.id}" ChangeKey="{folder.change_key}"/>{old}'
-        f"</t:{happening.kind}>"
-    )

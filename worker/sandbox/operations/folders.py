@@ -11,7 +11,7 @@ from worker.sandbox.store import Folder
 async def _get(exchange: Exchange, call: Call) -> bytes:
     def act(folder_id: Element) -> str:
         folder = exchange.folder(call, folder_id, denied="ErrorFolderNotFound")
-        return f"<m:Folders>{_folder(folder)}</m:Folders>"
+        return f"<m:Folders>{folder_xml(folder)}</m:Folders>"
 
     return answer("GetFolder", each("GetFolder", _ids(call, "FolderIds"), act, "<m:Folders/>"))
 
@@ -27,7 +27,7 @@ async def _find(exchange: Exchange, call: Call) -> bytes:
             below = [one for one in below if _holds(restriction, one)]
         return (
             f'<m:RootFolder IndexedPagingOffset="{len(below)}" TotalItemsInView="{len(below)}" '
-            f'IncludesLastItemInRange="true"><t:Folders>{"".join(_folder(one) for one in below)}</t:Folders>'
+            f'IncludesLastItemInRange="true"><t:Folders>{"".join(folder_xml(one) for one in below)}</t:Folders>'
             "</m:RootFolder>"
         )
 
@@ -82,7 +82,7 @@ def _holds(restriction: Element, folder: Folder) -> bool:
     return wanted in found
 
 
-def _folder(folder: Folder) -> str:
+def folder_xml(folder: Folder) -> str:
     parent = folder.parent or folder
     children = sum(1 for _ in _below(folder, deep=False))
     unread = sum(1 for item in folder.items.values() if not item.is_read) if folder.name == "inbox" else 0

@@ -1,8 +1,5 @@
 """SyncFolderItems: what happened in a folder since a state, newest first, collapsed."""
 
-import base64
-import binascii
-import hashlib
 from typing import Final
 
 from worker.sandbox.exchange import Call, Exchange
@@ -11,6 +8,7 @@ from worker.sandbox.operations.operation import Operation, named_mailboxes
 from worker.sandbox.shape import Shape
 from worker.sandbox.soap import Fault, Refusal, answer, m, refused, success
 from worker.sandbox.store import Folder
+from worker.sandbox.sync_state import invalid, sealed, unsealed
 
 MOST_CHANGES: Final = 512
 
@@ -70,32 +68,23 @@ def _change(exchange: Exchange, folder: Folder, shape: Shape, kind: ChangeKind, 
 
 
 def _state(folder: Folder, walk: Walk, at_least: int) -> str:
-    """Opaque text, as far as a client can tell. The folder's id bears the store's birth."""
-    plain = f"{folder.mailbox.sync_generation} {folder.id} {walk.base} {walk.head} {walk.below}"
-    sealed = f"{hashlib.sha256(plain.encode()).hexdigest()[:16]} {plain} "
-    return base64.b64encode(sealed.ljust(at_least * 3 // 4, "A").encode()).decode()
+    """The folder's id bears the store's birth."""
+    return sealed([folder.mailbox.sync_generation, folder.id, walk.base, walk.head, walk.below], at_least)
 
 
 def _read_state(folder: Folder, text: str) -> Walk:
     """Raises Refusal ErrorInvalidSyncStateData: garbage, of another folder, or not known any more."""
     if not text:
         return folder.journal.begin(0)
-    invalid = Refusal("ErrorInvalidSyncStateData", "The sync state is invalid or not known any more.")
-    try:
-        seal, *fields = base64.b64decode(text, validate=True).decode("ascii").split(" ")[:6]
-        generation, folder_id, base, head, below = fields
-        walk = Walk(int(base), int(head), int(below))
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        raise invalid from None
-    if seal != hashlib.sha256(" ".join(fields).encode()).hexdigest()[:16]:
-        raise invalid
-    if (
-        folder_id != folder.id
-        or int(generation) != folder.mailbox.sync_generation
-        or not folder.journal.knows(walk.base)
-    ):
-        raise invalid
+    known, numbers = [str(folder.mailbox.sync_generation), folder.id], unsealed(text)
+    if numbers[:2] != known or len(numbers) != _FIELDS:
+        raise invalid()
+    walk = Walk(*map(int, numbers[2:]))
+    if not folder.journal.knows(walk.base):
+        raise invalid()
     return folder.journal.begin(walk.base) if walk.base == walk.head else walk
 
+
+_FIELDS: Final = 5
 
 SYNC_FOLDER_ITEMS = Operation(_handle, named_mailboxes)

@@ -11,11 +11,13 @@ from worker.sandbox.operations.find_item import FIND_ITEM
 from worker.sandbox.operations.folders import CREATE_FOLDER, FIND_FOLDER, GET_FOLDER
 from worker.sandbox.operations.get_item import GET_ITEM
 from worker.sandbox.operations.move_item import MOVE_ITEM
+from worker.sandbox.operations.notifications import GET_EVENTS, GET_STREAMING_EVENTS, SUBSCRIBE, UNSUBSCRIBE
 from worker.sandbox.operations.operation import Operation
 from worker.sandbox.operations.resolve_names import RESOLVE_NAMES
 from worker.sandbox.operations.send_item import SEND_ITEM
-from worker.sandbox.operations.streaming import GET_STREAMING_EVENTS, SUBSCRIBE, UNSUBSCRIBE
+from worker.sandbox.operations.sync_folder_hierarchy import SYNC_FOLDER_HIERARCHY
 from worker.sandbox.operations.sync_folder_items import SYNC_FOLDER_ITEMS
+from worker.sandbox.operations.time_zones import GET_SERVER_TIME_ZONES
 from worker.sandbox.operations.update_item import UPDATE_ITEM
 from worker.sandbox.operations.user_configuration import USER_CONFIGURATION
 
@@ -33,14 +35,17 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "FindItem": FIND_ITEM,
     "GetAttachment": GET_ATTACHMENT,
     "GetConversationItems": GET_CONVERSATION_ITEMS,
+    "GetEvents": GET_EVENTS,
     "GetFolder": GET_FOLDER,
     "GetItem": GET_ITEM,
+    "GetServerTimeZones": GET_SERVER_TIME_ZONES,
     "GetStreamingEvents": GET_STREAMING_EVENTS,
     "GetUserConfiguration": USER_CONFIGURATION,
     "MoveItem": MOVE_ITEM,
     "ResolveNames": RESOLVE_NAMES,
     "SendItem": SEND_ITEM,
     "Subscribe": SUBSCRIBE,
+    "SyncFolderHierarchy": SYNC_FOLDER_HIERARCHY,
     "SyncFolderItems": SYNC_FOLDER_ITEMS,
     "Unsubscribe": UNSUBSCRIBE,
     "UpdateItem": UPDATE_ITEM,
