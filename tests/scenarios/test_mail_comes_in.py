@@ -4,6 +4,7 @@ The same at full size: `python -m benchmarks.every_mail`.
 """
 
 import asyncio
+import base64
 import signal
 import statistics
 import time
@@ -17,6 +18,7 @@ import pytest
 from scripts.arrivals import arrival
 from scripts.fleet import COMMAND, DEAD_QUEUE, Fleet, eventually, reading
 from scripts.samples import request
+from tests.integration.ews_by_hand import Client, folder_id
 from tests.scenarios.conftest import StartFleet
 from tests.unit.events.sample import validator
 
@@ -115,6 +117,21 @@ async def test_from_a_day_on(start_fleet: StartFleet) -> None:
     await fleet.until(lambda: "last" in subjects(fleet), 20)
     assert sorted(subjects(fleet)) == ["day 2", "day 3", "last"]
     assert of(fleet, "<day-2@customer.example>")["received_at"] == "2026-11-02T08:00:00.000Z"
+
+
+async def test_put_there_by_another_client(start_fleet: StartFleet) -> None:
+    """As an .eml gets into an Inbox over EWS: a draft, unless its flags say otherwise."""
+    fleet = await start_fleet(profiles=reading([ANNA], poll_seconds=1), workers=1)
+    await first_sync(fleet, ANNA)
+    flags = '<t:ExtendedFieldURI PropertyTag="0x0E07" PropertyType="Integer"/><t:Value>0</t:Value>'
+    async with Client(fleet.url, ANNA) as anna:
+        for subject, said in (("draft", ""), ("mail", f"<t:ExtendedProperty>{flags}</t:ExtendedProperty>")):
+            mime = base64.b64encode(mail(subject, Auto_Submitted="auto-replied")).decode()
+            made = f"<t:Message><t:MimeContent>{mime}</t:MimeContent>{said}</t:Message>"
+            assert (await anna.create(made, folder=folder_id("inbox"))).codes == ["NoError"]
+    await fleet.until(lambda: len(fleet.inbound) == 2, 20)
+    for subject in ("draft", "mail"):
+        assert of(fleet, f"<{subject}@customer.example>")["kind"] == "auto-reply"
 
 
 async def test_exchange_begins_anew(start_fleet: StartFleet) -> None:
