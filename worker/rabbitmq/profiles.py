@@ -75,16 +75,21 @@ async def announce(session: Session) -> None:
 async def follow(
     session: Session, clock: Clock, announced: asyncio.Event, take: Callable[[bytes | None], Awaitable[None]]
 ) -> None:
-    """Hand over what is published, now and whenever `announced` is set, until the session is stopping."""
+    """Hand over what is published, now and whenever `announced` is set, until the session is stopping.
+
+    A broker that is short of memory or disk answers nothing for a while: the session goes on, and so does this.
+    """
     while not session.stopping.is_set():
         announced.clear()
+        pause = AGAIN_SECONDS
         try:
             body = await published(session, clock)
         except LOST as error:
             _log.debug("the published profiles could not be read", cause=told(error))
-            return
-        await take(body)
-        await either(announced.wait(), session.stopping.wait(), clock.sleep(AGAIN_SECONDS if body else TRY_SECONDS))
+        else:
+            await take(body)
+            pause = AGAIN_SECONDS if body else TRY_SECONDS
+        await either(announced.wait(), session.stopping.wait(), clock.sleep(pause))
 
 
 async def _get(channel: AbstractChannel, clock: Clock) -> bytes | None:
