@@ -21,7 +21,7 @@ from worker.profiles.edition import Edition, edition_of
 from worker.profiles.loader import read_text
 from worker.rabbitmq.broker import Publisher
 from worker.rabbitmq.connection import Session
-from worker.rabbitmq.fleet import Asker
+from worker.rabbitmq.fleet import Asker, FleetState
 from worker.rabbitmq.profiles import announce, in_hand, publish
 from worker.settings import Settings
 
@@ -60,8 +60,9 @@ def command(settings: Settings, file: Path, *, as_json: bool) -> None:
     keep = lifetime(timedelta(days=settings.horizon_days))
 
     async def work(session: Session) -> Published:
-        before, after = await _publish(session, edition, clock, keep)
-        workers = await _heard(session, edition.revision, clock)
+        asker = await Asker.open(session)
+        before, after = await _publish(session, asker, edition, clock, keep)
+        workers = await _heard(asker, edition.revision, clock)
         moves_at = max((each.until for each in after.earlier), default=None)
         changed = before is not after
         return Published(edition.revision, changed, moves_at if changed else None, workers)
@@ -72,12 +73,14 @@ def command(settings: Settings, file: Path, *, as_json: bool) -> None:
 
 
 async def _publish(
-    session: Session, edition: Edition, clock: Clock, keep: timedelta
+    session: Session, asker: Asker, edition: Edition, clock: Clock, keep: timedelta
 ) -> tuple[Document | None, Document]:
     """What was published before, and what is now: the same where nothing has changed."""
     by = socket.gethostname()
     publisher = await Publisher.open(session)
     async with in_hand(session, clock) as body:
+        if body is None:
+            _refuse_to_overlook(await asker.ask())
         before = document.read(body) if body is not None else None
         if before is not None and before.text == edition.text:
             return before, before
@@ -88,9 +91,25 @@ async def _publish(
     return before, after
 
 
-async def _heard(session: Session, revision: str, clock: Clock) -> tuple[WorkerState, ...]:
+def _refuse_to_overlook(fleet: FleetState) -> None:
+    """Nothing was got: because nothing was published yet, or because somebody has it in hand. Then a change that moves
+    mail would hold at once, behind the back of whoever works by the one before, and mail could leave twice.
+    """
+    known = next((each for each in fleet.workers if each.published and each.revision), None)
+    if known is None and not fleet.silent:
+        return
+    sign = f"{known.worker} works by revision {known.revision}" if known else "a worker does not answer"
+    click.echo(
+        f"mailrouter: what was published before is in somebody's hand, or lost: {sign}. Remedy: try again in a minute; "
+        "see that no other 'profiles publish' runs, and with 'mailrouter status' that every worker answers. Where the "
+        "broker has lost it, stop the workers first.",
+        err=True,
+    )
+    raise click.exceptions.Exit(1)
+
+
+async def _heard(asker: Asker, revision: str, clock: Clock) -> tuple[WorkerState, ...]:
     """The workers that take published profiles, once all of them work by these, or after `HEARD_SECONDS`."""
-    asker = await Asker.open(session)
     until = clock.monotonic() + HEARD_SECONDS
     while True:
         workers = tuple(each for each in (await asker.ask()).workers if each.published)

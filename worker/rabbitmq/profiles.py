@@ -2,6 +2,9 @@
 
 Whoever reads takes the message in hand for a moment and puts it back. Whoever publishes keeps the one before in hand
 meanwhile, so that two who publish at once do not overlook each other; put back behind a newer one it is dropped.
+
+The broker does not tell whether nothing is there or somebody has it in hand: a worker that is suspended, say. A reader
+reads again later. Whoever publishes asks the workers whether they know of any.
 """
 
 import asyncio
@@ -37,7 +40,8 @@ _log = structlog.get_logger("profiles")
 
 @asynccontextmanager
 async def in_hand(session: Session, clock: Clock) -> AsyncIterator[bytes | None]:
-    """What was published last, None if nothing was; nobody else can read or publish meanwhile. Put back at the end.
+    """What was published last, None if nothing was or somebody else has it in hand; else nobody can read or publish
+    meanwhile. Put back at the end.
 
     Raises one of `LOST`.
     """
@@ -50,7 +54,7 @@ async def in_hand(session: Session, clock: Clock) -> AsyncIterator[bytes | None]
 
 
 async def published(session: Session, clock: Clock) -> bytes | None:
-    """What was published last, None if nothing was. Raises one of `LOST`."""
+    """What was published last, None if nothing was or somebody has it in hand. Raises one of `LOST`."""
     async with in_hand(session, clock) as body:
         return body
 
