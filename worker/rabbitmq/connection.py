@@ -164,7 +164,7 @@ class BrokerConnection:
         failures = 0
         last_cause = ""
         while not self._stopping.is_set():
-            began = self._clock.monotonic()
+            began: float | None = None
             try:
                 async with connect(self._address, name=self._name, stopping=self._stopping) as session:
                     _log.info("broker connected", broker=str(self._address))
@@ -175,7 +175,7 @@ class BrokerConnection:
                 if error.cause != last_cause and not self._stopping.is_set():  # else it is nobody's trouble any more
                     _log.warning("broker lost", broker=str(self._address), cause=error.cause, remedy=error.remedy)
                 last_cause = error.cause
-            if self._clock.monotonic() - began > SETTLED_SECONDS:
+            if began is not None and self._clock.monotonic() - began > SETTLED_SECONDS:
                 failures = 0
             await self._pause(failures)
             failures += 1

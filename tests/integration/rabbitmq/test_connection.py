@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime
 
@@ -38,6 +39,17 @@ class ImpatientClock(SystemClock):
 
     def now(self) -> datetime:
         raise AssertionError("no dates here")
+
+
+class SlowClock(ImpatientClock):
+    """Between any two looks at it half a minute has passed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seconds = itertools.count(0.0, 30.0)
+
+    def monotonic(self) -> float:
+        return next(self._seconds)
 
 
 class Sessions:
@@ -205,9 +217,9 @@ async def test_a_burst_of_acks_right_before_the_end_is_not_lost(amqp_url: str) -
         assert await queues.count(topology.OUTBOUND) == 0
 
 
-async def test_a_broker_that_comes_later_is_waited_for(amqp_url: str) -> None:
+@pytest.mark.parametrize("clock", [ImpatientClock(), SlowClock()], ids=["refused at once", "not answered for long"])
+async def test_a_broker_that_comes_later_is_waited_for(amqp_url: str, clock: ImpatientClock) -> None:
     sessions = Sessions()
-    clock = ImpatientClock()
     async with wired(amqp_url) as (wire, url):
         await wire.unplug()
         connection = BrokerConnection(BrokerAddress.parse(url), clock, name="test")
