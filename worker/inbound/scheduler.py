@@ -63,8 +63,9 @@ class Scheduler:
                 tasks.create_task(self._hear(schedule, reports))
                 tasks.create_task(self._issue(schedule, fleet))
         finally:
-            self.schedule = None
-            metrics.scheduler.set(0)
+            if self.schedule is schedule:  # else the next term has begun already
+                self.schedule = None
+                metrics.scheduler.set(0)
 
     def _listen(self) -> Listening:
         """Groups with numbers unlike those of any scheduler before."""
