@@ -112,11 +112,12 @@ class Outbound:
     async def take(self, delivery: Delivery) -> None:
         """One message of the queue. Returns when it is settled or handed to its lane."""
         self._in_progress += 1
+        since = self._clock.monotonic()
         try:
             await self._take(delivery)
         except Exception:  # noqa: BLE001 - a bug must cost its own message, not the worker
             _log.exception("a bug stopped a message", message_id=delivery.message_id)
-            self._ended(await self._settlement.abandon(delivery), "", self._clock.monotonic())
+            self._ended(await self._settlement.abandon(delivery), "", since)
 
     @property
     def in_progress(self) -> int:

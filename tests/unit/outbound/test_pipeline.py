@@ -1,13 +1,60 @@
-"""What the flow decides of a request before it is taken up."""
+"""What the flow decides of a request before it is taken up, and what it counts, whatever becomes of it."""
 
+import asyncio
 from datetime import timedelta
 
+import orjson
 import pytest
 
 from tests.unit.events.sample import accepted, changed
-from worker.outbound.pipeline import LATEST, lifetime, taken_until
+from tests.unit.outbound.fakes import FakeBroker, FakeDelivery, FakeFiles, FakeTransport, Journal, StubClock
+from worker.metrics import REGISTRY
+from worker.outbound.pipeline import LATEST, Limits, Outbound, lifetime, taken_until
+from worker.profiles.book import Book
 
 HOUR = timedelta(hours=1)
+
+EVENT = {
+    "specversion": "1.0",
+    "id": "event-1",
+    "source": "/crm",
+    "type": "crm.email.send.v1",
+    "time": "2026-11-23T08:00:00Z",
+    "data": {
+        "email_id": "mail-1",
+        "from": {"address": "anna@contoso.example"},
+        "to": [{"address": "xaver@customer.example"}],
+        "subject": "hello",
+        "body": {"text": "hello"},
+    },
+}
+
+
+async def test_a_message_that_a_bug_stopped_has_taken_its_time() -> None:
+    journal, clock = Journal(), StubClock()
+
+    def book() -> Book:
+        clock.seconds += 4.0
+        raise LookupError("a bug")
+
+    def counted() -> float:
+        return REGISTRY.get_sample_value("mailrouter_outbound_seconds_sum") or 0.0
+
+    before = counted()
+    async with asyncio.TaskGroup() as tasks:
+        outbound = Outbound(
+            FakeBroker(journal),
+            FakeTransport(journal),
+            book,
+            clock,
+            tasks,
+            files=FakeFiles(journal),
+            limits=Limits(12 * 2**20, timedelta(days=7), 10, 4, patience_seconds=15.0),
+        )
+        await outbound.take(FakeDelivery(journal, orjson.dumps(EVENT)))
+        await outbound.drain()
+    assert journal.kinds() == ["bury", "ack"]
+    assert counted() - before == 4.0
 
 
 @pytest.mark.parametrize(
