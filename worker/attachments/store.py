@@ -26,6 +26,11 @@ from worker.settings import ConfigurationError
 _PART_BYTES: Final = 5 * 2**20
 """S3 takes no smaller parts, and nothing is gained by larger ones."""
 
+BREAK_OFF_SECONDS: Final = 5.0
+"""Whoever breaks off waits so long for the parts that are there already to be taken back. A store that takes longer may
+keep them; a worker that stops, or has lost the broker, cannot wait.
+"""
+
 _PORTION_BYTES: Final = 256 * 2**10
 _SCHEMES: Final = ("s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss")
 _FAILURES: Final = (BaseError, OSError, ValueError)  # what obstore raises: its own, Python's, and for impossible keys
@@ -84,9 +89,19 @@ def _allows_http(scheme: str) -> bool:
 
 
 class Store:
-    """Implements `AttachmentStore`. `base` is the URL its objects' URLs begin with; `directory`: where it is local."""
+    """Implements `AttachmentStore`. `base` is the URL its objects' URLs begin with; `directory`: where it is local;
+    `break_off_seconds`: how long it may take to give up what it has begun.
+    """
 
-    def __init__(self, base: str, opening: Callable[[], ObjectStore], directory: Path | None = None) -> None:
+    def __init__(
+        self,
+        base: str,
+        opening: Callable[[], ObjectStore],
+        directory: Path | None = None,
+        *,
+        break_off_seconds: float = BREAK_OFF_SECONDS,
+    ) -> None:
+        self._break_off_seconds = break_off_seconds
         self._base = base
         self._opening = opening
         self._directory = directory
@@ -109,9 +124,11 @@ class Store:
             await asyncio.wait({putting})
         except BaseException:
             pipe.break_off(putting)
-            await asyncio.wait({putting})
-            if not putting.cancelled():
-                putting.exception()  # seen; what is raised already counts
+            putting.add_done_callback(_see)  # what is raised already counts
+            try:
+                await asyncio.wait({putting}, timeout=self._break_off_seconds)
+            finally:
+                putting.cancel()
             raise
         putting.result()
 
@@ -199,6 +216,11 @@ class _Pipe:
 
 class _BrokenOff(Exception):  # noqa: N818 - what happened
     """Makes obstore give up what it has begun, remains included."""
+
+
+def _see(ended: asyncio.Task[None]) -> None:
+    if not ended.cancelled():
+        ended.exception()
 
 
 def _make_lasting(directory: Path, key: str) -> None:

@@ -1,5 +1,6 @@
 """As much of S3 on loopback as the store uses: uploads in parts, objects, a refusal."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,13 +11,18 @@ from aiohttp import web
 
 @dataclass
 class Bucket:
-    """`objects` by path; `begun` are uploads neither completed nor aborted; `largest` is the size of a part."""
+    """`objects` by path; `begun` are uploads neither completed nor aborted; `largest` is the size of a part. With
+    `hanging` a part is not answered until the end; `asked` is set when one came.
+    """
 
     url: str = ""
     objects: dict[str, bytes] = field(default_factory=dict)
     begun: dict[str, dict[int, bytes]] = field(default_factory=dict)
     largest: int = 0
     refusing: bool = False
+    hanging: bool = False
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, request: web.Request) -> web.Response:  # noqa: PLR0911 - one per kind of request
         body = await request.read()
@@ -29,6 +35,9 @@ class Bucket:
                 self.begun[name] = {}
                 return _xml("InitiateMultipartUploadResult", f"<UploadId>{name}</UploadId>")
             case "PUT" if upload:
+                self.asked.set()
+                if self.hanging:
+                    await self.ending.wait()
                 self.largest = max(self.largest, len(body))
                 self.begun[upload][int(request.query["partNumber"])] = body
                 return web.Response(headers={"ETag": '"part"'})
@@ -64,4 +73,5 @@ async def bucket_on_loopback() -> AsyncIterator[Bucket]:
     try:
         yield bucket
     finally:
+        bucket.ending.set()
         await runner.cleanup()

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from obstore.store import MemoryStore
+from obstore.store import MemoryStore, from_url
 
 from tests.unit.attachments.bucket import Bucket, bucket_on_loopback
 from worker.attachments.store import Absent, Store, open_store
@@ -247,6 +247,20 @@ async def test_what_is_broken_off_is_taken_back_from_a_bucket(monkeypatch: pytes
             await break_off(store, 12_000_000)
 
     assert (bucket.objects, bucket.begun) == ({}, {})
+
+
+async def test_a_bucket_that_hangs_is_not_waited_for_once_it_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bucket_store(monkeypatch) as (_, bucket):
+        opened = from_url("s3://contoso/crm/mail/", client_options={"allow_http": True})
+        store = Store("s3://contoso/crm/mail", lambda: opened, break_off_seconds=0.1)
+        bucket.hanging = True
+        writing = asyncio.create_task(write(store, KEY, *[b"x" * 1_000_000] * 50))
+        await bucket.asked.wait()
+        writing.cancel()
+        await asyncio.wait({writing}, timeout=5.0)
+        assert writing.cancelled()
+
+    assert bucket.objects == {}
 
 
 async def test_a_bucket_that_refuses_is_told_without_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
