@@ -32,7 +32,9 @@ from aio_pika.exceptions import (
     ProtocolSyntaxError,
 )
 from aiormq.abc import DeliveredMessage
+from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
 from aiormq.exceptions import ChannelAccessRefused
+from yarl import URL
 
 from worker import metrics
 from worker.clock import Clock
@@ -48,6 +50,9 @@ SETTLED_SECONDS: Final = 10.0
 
 OPEN_SECONDS: Final = 15.0
 CLOSE_SECONDS: Final = 5.0
+HUNG_UP_SECONDS: Final = 1.0
+"""A connection that did not close in order is cut; what it consists of notices within this time."""
+
 LOOK_SECONDS: Final = 1.0
 
 LOST: Final = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)
@@ -232,7 +237,8 @@ async def connect(
     address: BrokerAddress, *, name: str, stopping: asyncio.Event | None = None
 ) -> AsyncIterator[Session]:
     """One session with the topology declared; closed at the end. Raises Unavailable where that cannot be had."""
-    connection = await _opened(address, name)
+    line = _Line()
+    connection = await _opened(address, name, line)
     try:
         await _declared(connection, address)
         session = Session(connection, stopping or asyncio.Event())
@@ -242,9 +248,31 @@ async def connect(
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await session.flush()
     finally:
-        with contextlib.suppress(*LOST):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await connection.close()
+        closing = asyncio.gather(connection.close(), return_exceptions=True)
+        try:
+            await asyncio.wait((closing,), timeout=CLOSE_SECONDS)
+        finally:
+            line.hang_up()
+            await asyncio.wait((closing,), timeout=HUNG_UP_SECONDS)
+
+
+class _Line(TransportFactory):
+    """What is under a connection, to be cut. aiormq closes one only when all is written, even where it is cancelled
+    meanwhile, and a broker that is short of memory reads nothing.
+    """
+
+    def __init__(self) -> None:
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def create(self, url: URL, **options: object) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        factory = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
+        reader, self._writer = await factory.create(url, **options)
+        return reader, self._writer
+
+    def hang_up(self) -> None:
+        """At once, whatever is not written yet."""
+        if self._writer is not None:
+            self._writer.transport.abort()
 
 
 async def _begin(channel: aiormq.abc.AbstractChannel, queue: str, deliver: Deliver) -> str:
@@ -257,8 +285,9 @@ async def _ignore(_message: DeliveredMessage) -> None:
     """It goes back when the channel closes."""
 
 
-async def _opened(address: BrokerAddress, name: str) -> AbstractConnection:
+async def _opened(address: BrokerAddress, name: str, line: _Line) -> AbstractConnection:
     connection = aio_pika.Connection(make_url(address.connectable(name)), ssl_context=address.tls())
+    connection.kwargs["transport_factory"] = line
     try:
         with closing_told():
             async with asyncio.timeout(OPEN_SECONDS):

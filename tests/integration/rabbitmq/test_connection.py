@@ -19,7 +19,7 @@ from worker.events.broker import Unconfirmed
 from worker.rabbitmq import topology
 from worker.rabbitmq.address import BrokerAddress, Unavailable
 from worker.rabbitmq.broker import Publisher, RabbitBroker
-from worker.rabbitmq.connection import BrokerConnection, Session, connect
+from worker.rabbitmq.connection import CLOSE_SECONDS, BrokerConnection, Session, connect
 from worker.rabbitmq.consumer import consume
 from worker.rabbitmq.frames import Frames
 
@@ -200,6 +200,19 @@ async def test_a_wire_that_carries_nothing_any_more_is_noticed(amqp_url: str) ->
         await until(session.lost.done)
         wire.thaw()
         await sessions.next()
+
+
+async def test_a_wire_that_takes_nothing_does_not_hold_up_the_end(amqp_url: str) -> None:
+    """What is still to be written is given up, as the connection is."""
+    async with wired(amqp_url) as (wire, url), asyncio.timeout(2 * CLOSE_SECONDS):
+        async with connect(BrokerAddress.parse(url), name="test") as session:
+            broker = RabbitBroker(await Publisher.open(session))
+            wire.freeze()
+            body = bytes(2**20)
+            publishing = [asyncio.create_task(broker.publish("email.accepted", body, str(n))) for n in range(30)]
+            await wire.held.wait()
+        answers = await asyncio.gather(*publishing, return_exceptions=True)
+        assert {type(answer) for answer in answers} == {Unconfirmed}
 
 
 async def test_a_burst_of_acks_right_before_the_end_is_not_lost(amqp_url: str) -> None:

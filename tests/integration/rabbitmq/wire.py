@@ -14,6 +14,8 @@ class Wire:
         self._pumps: set[asyncio.Task[None]] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self.held = asyncio.Event()
+        """Set when something has come that is not carried."""
         self.port = 0
 
     async def plug_in(self) -> None:
@@ -57,6 +59,8 @@ class Wire:
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await source.read(65536):
+                if not self._flowing.is_set():
+                    self.held.set()
                 await self._flowing.wait()
                 sink.write(data)
                 await sink.drain()
