@@ -3,9 +3,15 @@
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 import structlog
+
+END_SECONDS: Final = 7.0
+"""More than closing the connection to a broker that takes nothing (six seconds); than an upload that is broken off and
+the end of a scheduler's term (five each, at the same time). With two for tracing it is less than the ten seconds that a
+worker is given beyond `shutdown_seconds` before it is killed.
+"""
 
 _log = structlog.get_logger("service")
 
@@ -44,7 +50,8 @@ async def serve(
     stopping: asyncio.Event,
     shutdown_seconds: float,
 ) -> None:
-    """Do `work` until `stopping` is set; then ask it to `stop`, and cancel what has not ended within the bound.
+    """Do `work` until `stopping` is set; then ask it to `stop`, and cancel what has not ended within the bound. What
+    takes longer than `END_SECONDS` over being cancelled is left behind.
 
     Work that ends by itself ends the service, and what it raises comes out here.
     """
@@ -63,4 +70,4 @@ async def serve(
     finally:
         for each in (task, told):
             each.cancel()
-        await asyncio.gather(task, told, return_exceptions=True)
+        await asyncio.wait((asyncio.gather(task, told, return_exceptions=True),), timeout=END_SECONDS)
