@@ -153,5 +153,10 @@ broker_connected: Final = Gauge(
     "1 while the worker has a connection to the broker.",
     registry=REGISTRY,
 )
+broker_blocked: Final = Gauge(
+    "mailrouter_broker_blocked",
+    "1 while the broker, being short of memory or disk, takes no messages from this worker.",
+    registry=REGISTRY,
+)
 Info("mailrouter_build", "The version that runs.", registry=REGISTRY).info({"version": __version__})
 ProcessCollector(registry=REGISTRY)

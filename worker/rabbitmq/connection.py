@@ -146,7 +146,7 @@ class Session:
 
 
 class BrokerConnection:
-    """Keeps a session going until told to stop. `connected` and `blocked` are for whoever reports on health."""
+    """Keeps a session going until told to stop. `connected` is for whoever reports on health."""
 
     def __init__(self, address: BrokerAddress, clock: Clock, *, name: str) -> None:
         self._address = address
@@ -154,7 +154,6 @@ class BrokerConnection:
         self._name = name
         self._stopping = asyncio.Event()
         self.connected = False
-        self.blocked = False
 
     def stop(self) -> None:
         """End in order: sessions see `stopping`; `run` returns when the work has, or at once while there is none."""
@@ -208,8 +207,8 @@ class BrokerConnection:
         """aio-pika does not tell that the broker has blocked the connection: it must be asked."""
         while True:
             blocked = await session.blocked()
-            if blocked != self.blocked:
-                self.blocked = blocked
+            if blocked == session.flowing.is_set():
+                metrics.broker_blocked.set(blocked)
                 session.flowing.clear() if blocked else session.flowing.set()
                 _log.warning(
                     "broker takes no messages: it is short of memory or disk" if blocked else "broker goes on",
@@ -219,8 +218,8 @@ class BrokerConnection:
 
     def _report(self, *, connected: bool) -> None:
         self.connected = connected
-        self.blocked = False
         metrics.broker_connected.set(connected)
+        metrics.broker_blocked.set(False)
 
     async def _pause(self, failures: int) -> None:
         delay = min(LAST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** min(failures, 10))
@@ -357,7 +356,7 @@ def told(error: BaseException | None) -> str:
     if isinstance(error, BaseExceptionGroup):
         return told(error.exceptions[0])
     text = _CONNECTING.sub(lambda found: os.strerror(int(found[1])), " ".join(str(error).split()))
-    text = _ERRNO.sub("", text)
+    text = _ERRNO.sub("", text) or ("no answer in time" if isinstance(error, TimeoutError) else "")
     return (text or type(error).__name__)[:500]
 
 

@@ -5,6 +5,7 @@ is kept anywhere: a question that nobody hears is asked again by whoever wants t
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +17,7 @@ from pamqp.commands import Basic
 from pydantic import ValidationError
 
 from worker.events.fleet import WorkerState, bounded
-from worker.rabbitmq.connection import LOST, Session, closing_told
+from worker.rabbitmq.connection import LOST, OPEN_SECONDS, Session, closing_told
 from worker.rabbitmq.news import NEWS
 from worker.rabbitmq.profiles import ANNOUNCEMENT
 from worker.rabbitmq.topology import FLEET, OUTBOUND, POLLS, QUEUES
@@ -129,22 +130,21 @@ class Asker:
         return asker
 
     async def ask(self, *, everything: bool = False) -> FleetState:
-        """Returns when as many have answered as are connected, or after `WAIT_SECONDS`. Raises one of `LOST`."""
+        """Returns when as many have answered as are connected, or after `WAIT_SECONDS`; while the broker takes no
+        messages nobody does. Raises one of `LOST`.
+        """
         queues = await self._queues()
         consumers = {each.name: each.consumers for each in queues}
         expected = {role: consumers[queue] for role, queue in _ROLE_QUEUES.items()}
         question = uuid4().hex
-        with closing_told():
-            await self._channel.basic_publish(
-                b"",
-                exchange=FLEET,
-                properties=Basic.Properties(
-                    message_type=_EVERYTHING if everything else _STATUS,
-                    reply_to=self._queue,
-                    correlation_id=question,
-                    expiration=str(QUESTION_SECONDS * 1000),
-                ),
-            )
+        properties = Basic.Properties(
+            message_type=_EVERYTHING if everything else _STATUS,
+            reply_to=self._queue,
+            correlation_id=question,
+            expiration=str(QUESTION_SECONDS * 1000),
+        )
+        with contextlib.suppress(TimeoutError), closing_told():
+            await self._channel.basic_publish(b"", exchange=FLEET, properties=properties, timeout=WAIT_SECONDS)
         workers = await self._collect(question, expected)
         return FleetState(tuple(sorted(workers, key=lambda each: each.worker)), queues, _silent(workers, expected))
 
@@ -152,7 +152,7 @@ class Asker:
         found = []
         for queue in QUEUES:
             with closing_told():
-                declared = await self._channel.queue_declare(queue.name, passive=True)
+                declared = await self._channel.queue_declare(queue.name, passive=True, timeout=OPEN_SECONDS)
             found.append(QueueState(queue.name, queue.use, declared.message_count or 0, declared.consumer_count or 0))
         return tuple(found)
 

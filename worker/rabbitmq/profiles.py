@@ -19,7 +19,7 @@ from pamqp.commands import Basic
 
 from worker.clock import Clock
 from worker.rabbitmq.broker import Publisher
-from worker.rabbitmq.connection import LOST, Session, closing_told, told
+from worker.rabbitmq.connection import LOST, OPEN_SECONDS, Session, closing_told, told
 from worker.rabbitmq.topology import FLEET, PROFILES
 from worker.service import either
 
@@ -70,9 +70,8 @@ async def announce(session: Session) -> None:
     opened = await session.channel()
     channel = await opened.get_underlay_channel()
     with closing_told():
-        await channel.basic_publish(
-            b"", exchange=FLEET, properties=Basic.Properties(message_type=ANNOUNCEMENT, expiration="60000")
-        )
+        properties = Basic.Properties(message_type=ANNOUNCEMENT, expiration="60000")
+        await channel.basic_publish(b"", exchange=FLEET, properties=properties, timeout=OPEN_SECONDS)
     await session.release(opened)
 
 

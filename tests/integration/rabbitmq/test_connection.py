@@ -16,11 +16,13 @@ from tests.integration.rabbitmq.wire import wired
 from tests.node import started
 from worker.clock import SystemClock
 from worker.events.broker import Unconfirmed
+from worker.metrics import REGISTRY
 from worker.rabbitmq import topology
 from worker.rabbitmq.address import BrokerAddress, Unavailable
 from worker.rabbitmq.broker import Publisher, RabbitBroker
 from worker.rabbitmq.connection import CLOSE_SECONDS, BrokerConnection, Session, connect
 from worker.rabbitmq.consumer import consume
+from worker.rabbitmq.fleet import Asker
 from worker.rabbitmq.frames import Frames
 
 
@@ -354,14 +356,30 @@ async def test_a_broker_short_of_memory_is_noticed_and_waited_for(node: PrivateB
         await asyncio.to_thread(node.control, "set_vm_memory_high_watermark", "absolute", "1")
         try:
             publishing = asyncio.create_task(broker.publish("email.accepted", b"{}", "1"))
-            await until(lambda: connection.blocked)
+            await until(lambda: REGISTRY.get_sample_value("mailrouter_broker_blocked") == 1.0)
             assert up(connection)
             assert not publishing.done()
         finally:
             await asyncio.to_thread(node.control, "set_vm_memory_high_watermark", "0.4")
-        await until(lambda: not connection.blocked)
+        await until(lambda: REGISTRY.get_sample_value("mailrouter_broker_blocked") == 0.0)
         async with asyncio.timeout(SECONDS):
             await publishing
+
+
+async def test_who_asks_a_broker_short_of_memory_does_not_wait_for_long(node: PrivateBroker) -> None:
+    """It takes one message from each connection, and reads nothing more."""
+    async with connect(BrokerAddress.parse(node.url), name="test") as session:
+        asker = await Asker.open(session)
+        await asyncio.to_thread(node.control, "set_vm_memory_high_watermark", "absolute", "1")
+        try:
+            async with asyncio.timeout(SECONDS):
+                state = await asker.ask()
+                with pytest.raises(TimeoutError):
+                    await asker.ask()
+        finally:
+            await asyncio.to_thread(node.control, "set_vm_memory_high_watermark", "0.4")
+    assert state.workers == ()
+    assert topology.OUTBOUND in {each.name for each in state.queues}
 
 
 async def test_everything_survives_the_broker_killed_and_restarted(node: PrivateBroker) -> None:
