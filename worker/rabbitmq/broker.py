@@ -67,6 +67,8 @@ class Publisher:
             raise Unconfirmed(told(error)) from error
 
     async def publish(self, exchange: str, routing_key: str, body: bytes, properties: Basic.Properties) -> None:
+        """As a persistent message, under an id of its own where the properties give none."""
+        properties.delivery_mode = _PERSISTENT
         message_id = properties.message_id = properties.message_id or uuid4().hex
         while other := self._under_way.get(message_id):
             await other.wait()
@@ -94,7 +96,6 @@ class RabbitBroker:
         properties = Basic.Properties(
             content_type=CLOUDEVENTS_JSON,
             message_id=message_id,
-            delivery_mode=_PERSISTENT,
             headers=None if context is NOWHERE else {name: each for name, each in asdict(context).items() if each},
         )
         await self._publisher.publish(MAIL, routing_key, body, properties)
@@ -133,7 +134,6 @@ def copied(delivery: Delivery, marks: Marks) -> Basic.Properties:
         content_type=original.content_type,
         content_encoding=original.content_encoding,
         headers={**_kept(delivery.headers, marks), **added},  # type: ignore[dict-item] # checked by _kept and bounded
-        delivery_mode=_PERSISTENT,
         correlation_id=original.correlation_id,
         reply_to=original.reply_to,
         message_id=original.message_id,

@@ -9,7 +9,6 @@ the broker needs a while to notice), and need not be: tickets issued twice cost 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Final
-from uuid import uuid4
 
 import structlog
 from pamqp.commands import Basic
@@ -36,7 +35,6 @@ REPORTS_PREFETCH: Final = 500
 Term = Callable[[AsyncIterator[bytes]], Coroutine[Any, Any, None]]
 """What a scheduler does, given what is reported to it, as it comes."""
 
-_PERSISTENT: Final = 2
 _TOKEN: Final = b"whoever holds this unacknowledged schedules the polls\n"
 
 _log = structlog.get_logger("scheduler")
@@ -100,8 +98,7 @@ class Hand:
 
     async def offer(self) -> None:
         """A fresh token into the queue, in place of one that lies there. Raises Unconfirmed."""
-        properties = Basic.Properties(message_id=uuid4().hex, delivery_mode=_PERSISTENT)
-        await self._publisher.publish("", SCHEDULER, _TOKEN, properties)
+        await self._publisher.publish("", SCHEDULER, _TOKEN, Basic.Properties())
 
     async def take(self, stopping: asyncio.Future[Any]) -> bool:
         """Wait for the token; whether it came before the session is stopping."""

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
-from uuid import uuid4
 
 import structlog
 from aiormq.abc import AbstractChannel
@@ -34,7 +33,6 @@ AGAIN_SECONDS: Final = 30.0
 """Announcements may be lost: so often the profiles are read without one. While none are published, each `TRY_SECONDS`
 times `TRIES`."""
 
-_PERSISTENT: Final = 2
 _log = structlog.get_logger("profiles")
 
 
@@ -61,8 +59,7 @@ async def published(session: Session, clock: Clock) -> bytes | None:
 
 async def publish(publisher: Publisher, body: bytes) -> None:
     """Keep it, and tell the workers. Raises Unconfirmed."""
-    properties = Basic.Properties(content_type="application/json", delivery_mode=_PERSISTENT, message_id=uuid4().hex)
-    await publisher.publish("", PROFILES, body, properties)
+    await publisher.publish("", PROFILES, body, Basic.Properties(content_type="application/json"))
 
 
 async def announce(session: Session) -> None:

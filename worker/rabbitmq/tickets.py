@@ -1,7 +1,5 @@
 """The port `Fleet` of `worker.events.broker` over one session: tickets and reports, confirmed like every publish."""
 
-from uuid import uuid4
-
 import aiormq.abc
 from pamqp.commands import Basic
 
@@ -11,7 +9,6 @@ from worker.rabbitmq.connection import LOST, Session, closing_told, told, unbrok
 from worker.rabbitmq.topology import DEAD, ITEMS, LISTENS, POLLS, REPORTS
 
 _JSON = "application/json"
-_PERSISTENT = 2
 
 
 class RabbitFleet:
@@ -54,10 +51,5 @@ class RabbitFleet:
         await self._publish(DEAD, ticket, burial_headers(burial, ITEMS), message_id)
 
     async def _publish(self, queue: str, body: bytes, headers: dict[str, HeaderValue], message_id: str = "") -> None:
-        properties = Basic.Properties(
-            content_type=_JSON,
-            headers=dict(headers),
-            message_id=message_id or uuid4().hex,  # tells answers of the broker apart; nobody else looks at it
-            delivery_mode=_PERSISTENT,
-        )
+        properties = Basic.Properties(content_type=_JSON, headers=dict(headers), message_id=message_id or None)
         await self._publisher.publish("", queue, body, properties)
