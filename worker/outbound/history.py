@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from worker.clock import rfc3339
 from worker.events.broker import HeaderValue
+from worker.events.marks import Mark
 
 _LIMIT = 1_000_000
 
@@ -36,17 +37,17 @@ class History:
     def read(cls, headers: Mapping[str, object], now: datetime) -> "History":
         """From untrusted headers: what is not of the right kind counts as absent."""
         return cls(
-            attempts=_count(headers, "x-attempts"),
-            waits=_count(headers, "x-waits"),
-            doubt=headers.get("x-doubt") is True,
-            empty_looks=_count(headers, "x-empty-looks"),
-            told=_text(headers, "x-told"),
-            first_seen_at=_text(headers, "x-first-seen-at") or rfc3339(now),
-            waiting_since=_text(headers, "x-waiting-since"),
-            begun_in=_text(headers, "x-begun-in", most=320),
-            unlooked=headers.get("x-unlooked") is True,
-            due_at=_text(headers, "x-due-at"),
-            room_at=_text(headers, "x-room-at"),
+            attempts=_count(headers, Mark.ATTEMPTS),
+            waits=_count(headers, Mark.WAITS),
+            doubt=headers.get(Mark.DOUBT) is True,
+            empty_looks=_count(headers, Mark.EMPTY_LOOKS),
+            told=_text(headers, Mark.TOLD),
+            first_seen_at=_text(headers, Mark.FIRST_SEEN_AT) or rfc3339(now),
+            waiting_since=_text(headers, Mark.WAITING_SINCE),
+            begun_in=_text(headers, Mark.BEGUN_IN, most=320),
+            unlooked=headers.get(Mark.UNLOOKED) is True,
+            due_at=_text(headers, Mark.DUE_AT),
+            room_at=_text(headers, Mark.ROOM_AT),
         )
 
     def due_in(self, now: datetime) -> float | None:
@@ -69,17 +70,17 @@ class History:
         every worker and in the broker.
         """
         written: dict[str, HeaderValue] = {
-            "x-attempts": self.attempts,
-            "x-waits": self.waits,
-            "x-doubt": self.doubt,
-            "x-empty-looks": self.empty_looks,
-            "x-told": self.told,
-            "x-first-seen-at": self.first_seen_at,
-            "x-waiting-since": self.waiting_since,
-            "x-begun-in": self.begun_in,
-            "x-unlooked": self.unlooked,
-            "x-due-at": self.due_at,
-            "x-room-at": self.room_at,
+            Mark.ATTEMPTS: self.attempts,
+            Mark.WAITS: self.waits,
+            Mark.DOUBT: self.doubt,
+            Mark.EMPTY_LOOKS: self.empty_looks,
+            Mark.TOLD: self.told,
+            Mark.FIRST_SEEN_AT: self.first_seen_at,
+            Mark.WAITING_SINCE: self.waiting_since,
+            Mark.BEGUN_IN: self.begun_in,
+            Mark.UNLOOKED: self.unlooked,
+            Mark.DUE_AT: self.due_at,
+            Mark.ROOM_AT: self.room_at,
         }
         return {name: value or None for name, value in written.items()}
 

@@ -15,6 +15,7 @@ from typing import Final
 from aiormq.abc import DeliveredMessage
 
 from worker.events.broker import Headers
+from worker.events.marks import Mark
 from worker.rabbitmq.broker import BURIAL_HEADERS, Publisher, copied
 from worker.rabbitmq.connection import Session, closing_told
 from worker.rabbitmq.consumer import Taken
@@ -27,23 +28,7 @@ WINDOW: Final = 10
 QUIET_SECONDS: Final = 3.0
 """So long without another message means that somebody else has taken the rest."""
 
-HISTORY_HEADERS: Final = frozenset(
-    {
-        *BURIAL_HEADERS,
-        *(
-            "x-attempts",
-            "x-begun-in",
-            "x-doubt",
-            "x-empty-looks",
-            "x-first-seen-at",
-            "x-due-at",
-            "x-room-at",
-            "x-told",
-            "x-unlooked",
-        ),
-        *("x-waiting-since", "x-waits"),
-    }
-)
+HISTORY_HEADERS: Final = frozenset({*BURIAL_HEADERS, *(mark.value for mark in Mark)})
 """What our own passes wrote on a message. A replayed one begins without a past, the doubt with it."""
 
 _REPLAYABLE: Final = (OUTBOUND, BULK, ITEMS)
