@@ -32,10 +32,11 @@ from worker.profiles.in_force import InForce
 from worker.profiles.published import PublishedProfiles
 from worker.profiles.warnings import warnings
 from worker.rabbitmq.address import BrokerAddress
-from worker.rabbitmq.connection import BrokerConnection, Session
+from worker.rabbitmq.connection import BrokerConnection
 from worker.rabbitmq.fleet import answer_questions
 from worker.rabbitmq.news import spread
 from worker.rabbitmq.profiles import follow
+from worker.rabbitmq.session import Session
 from worker.service import either, hang_up_on_signal, serve, stop_on_signals
 from worker.settings import ConfigurationError, Settings
 from worker.tracing import open_tracing

@@ -34,9 +34,9 @@ from worker.outbound.pipeline import Limits, Outbound
 from worker.profiles.book import Book
 from worker.profiles.in_force import InForce
 from worker.rabbitmq.broker import Publisher, RabbitBroker
-from worker.rabbitmq.connection import Session
 from worker.rabbitmq.consumer import consume
 from worker.rabbitmq.election import elect
+from worker.rabbitmq.session import Session
 from worker.rabbitmq.tickets import RabbitFleet
 from worker.rabbitmq.topology import BULK, ITEMS, LISTENS, OUTBOUND, POLLS
 from worker.settings import Settings

@@ -43,6 +43,13 @@ async def either(*waits: Coroutine[Any, Any, Any]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def ended(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel what still runs, and wait until it has ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def serve(
     work: Coroutine[None, None, None],
     stop: Callable[[], None],

@@ -12,8 +12,8 @@ from worker.cli.options import flag, with_settings
 from worker.cli.output import progress_bar, show_rows
 from worker.cli.session import over_broker
 from worker.inbound.ticket import PollTicket, read
-from worker.rabbitmq.connection import Session
 from worker.rabbitmq.dead_letters import DeadLetter, DeadLetters, Tally
+from worker.rabbitmq.session import Session
 from worker.rabbitmq.topology import ITEMS
 from worker.settings import Settings
 

@@ -20,9 +20,9 @@ from worker.profiles.document import Document
 from worker.profiles.edition import Edition, edition_of
 from worker.profiles.loader import read_text
 from worker.rabbitmq.broker import Publisher
-from worker.rabbitmq.connection import Session
 from worker.rabbitmq.fleet import Asker, FleetState
 from worker.rabbitmq.profiles import announce, in_hand, publish
+from worker.rabbitmq.session import Session
 from worker.settings import Settings
 
 HEARD_SECONDS: Final = 10.0

@@ -5,8 +5,8 @@ from worker.cli.session import over_broker
 from worker.clock import SystemClock
 from worker.profiles import document
 from worker.profiles.directory import Directory
-from worker.rabbitmq.connection import Session
 from worker.rabbitmq.profiles import published
+from worker.rabbitmq.session import Session
 from worker.settings import Settings
 
 

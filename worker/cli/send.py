@@ -16,7 +16,7 @@ from worker.cli.session import over_broker
 from worker.clock import SystemClock
 from worker.events.decode import Invalid, decode
 from worker.rabbitmq.broker import CLOUDEVENTS_JSON, Publisher, RabbitBroker
-from worker.rabbitmq.connection import Session
+from worker.rabbitmq.session import Session
 from worker.settings import ConfigurationError, Settings
 
 _MOST_ID_BYTES = 255

@@ -8,7 +8,8 @@ import click
 
 from worker.events.broker import Unconfirmed
 from worker.rabbitmq.address import BrokerAddress, Unavailable
-from worker.rabbitmq.connection import LOST, Session, connect, told
+from worker.rabbitmq.lost import LOST, told
+from worker.rabbitmq.session import Session, connect
 from worker.settings import ConfigurationError, Settings
 
 Result = TypeVar("Result")

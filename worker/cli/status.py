@@ -16,8 +16,8 @@ from worker.cli.options import flag, with_settings
 from worker.cli.output import show_rows, table_of
 from worker.cli.session import over_broker
 from worker.clock import SystemClock
-from worker.rabbitmq.connection import Session
 from worker.rabbitmq.fleet import Asker
+from worker.rabbitmq.session import Session
 from worker.settings import Settings
 
 WATCH_SECONDS = 2.0

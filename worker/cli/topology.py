@@ -7,7 +7,7 @@ import click
 from worker.cli.options import flag, with_settings
 from worker.cli.output import show_rows
 from worker.cli.session import over_broker
-from worker.rabbitmq.connection import Session
+from worker.rabbitmq.session import Session
 from worker.rabbitmq.topology import EXCHANGES, QUEUES
 from worker.settings import Settings
 

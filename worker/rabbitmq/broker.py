@@ -16,9 +16,10 @@ from pamqp.commands import Basic
 from worker import retry
 from worker.events.broker import Burial, Delivery, Headers, HeaderValue, Marks, Unconfirmed
 from worker.mail.trace import NOWHERE, TraceContext
-from worker.rabbitmq.connection import LOST, Session, closing_told, told
 from worker.rabbitmq.consumer import Taken
 from worker.rabbitmq.frames import CONFIRM_SECONDS, Frames
+from worker.rabbitmq.lost import LOST, closing_told, told
+from worker.rabbitmq.session import Session
 from worker.rabbitmq.topology import DEAD, MAIL, tier_name
 
 CLOUDEVENTS_JSON: Final = "application/cloudevents+json"

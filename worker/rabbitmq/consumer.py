@@ -16,8 +16,9 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp.commands import Basic
 
 from worker.events.broker import Delivery, Headers, Unconfirmed
-from worker.rabbitmq.connection import LOST, Session, closing_told, told
 from worker.rabbitmq.frames import Frames
+from worker.rabbitmq.lost import LOST, closing_told, told
+from worker.rabbitmq.session import Session
 from worker.rabbitmq.topology import BULK
 from worker.service import either
 

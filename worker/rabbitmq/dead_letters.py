@@ -17,9 +17,10 @@ from aiormq.abc import DeliveredMessage
 from worker.events.broker import Headers
 from worker.events.marks import Mark
 from worker.rabbitmq.broker import BURIAL_HEADERS, Publisher, copied
-from worker.rabbitmq.connection import Session, closing_told
 from worker.rabbitmq.consumer import Taken
 from worker.rabbitmq.frames import Frames
+from worker.rabbitmq.lost import closing_told
+from worker.rabbitmq.session import Session
 from worker.rabbitmq.topology import BULK, DEAD, ITEMS, OUTBOUND
 
 WINDOW: Final = 10

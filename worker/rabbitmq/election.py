@@ -16,9 +16,11 @@ from pamqp.commands import Basic
 from worker.clock import Clock
 from worker.events.broker import Unconfirmed
 from worker.rabbitmq.broker import Publisher
-from worker.rabbitmq.connection import Session, closing_told, ended
 from worker.rabbitmq.consumer import Taken, begin
+from worker.rabbitmq.lost import closing_told
+from worker.rabbitmq.session import Session
 from worker.rabbitmq.topology import REPORTS, SCHEDULER
+from worker.service import ended
 
 RENEW_SECONDS: Final = 60.0
 """So often the token in hand is exchanged for a fresh one. The broker closes a channel that holds a message for long

@@ -17,9 +17,10 @@ from pamqp.commands import Basic
 from pydantic import ValidationError
 
 from worker.events.fleet import WorkerState, bounded
-from worker.rabbitmq.connection import LOST, OPEN_SECONDS, Session, closing_told
+from worker.rabbitmq.lost import LOST, closing_told
 from worker.rabbitmq.news import NEWS
 from worker.rabbitmq.profiles import ANNOUNCEMENT
+from worker.rabbitmq.session import OPEN_SECONDS, Session
 from worker.rabbitmq.topology import FLEET, OUTBOUND, POLLS, QUEUES
 
 WAIT_SECONDS: Final = 2.0

@@ -12,7 +12,8 @@ from aiormq.abc import AbstractChannel
 from pamqp.commands import Basic
 
 from worker.clock import Clock
-from worker.rabbitmq.connection import LOST, Session, closing_told, told
+from worker.rabbitmq.lost import LOST, closing_told, told
+from worker.rabbitmq.session import Session
 from worker.rabbitmq.topology import FLEET, OUTBOUND
 from worker.service import either
 

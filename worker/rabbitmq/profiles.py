@@ -18,7 +18,8 @@ from pamqp.commands import Basic
 
 from worker.clock import Clock
 from worker.rabbitmq.broker import Publisher
-from worker.rabbitmq.connection import LOST, OPEN_SECONDS, Session, closing_told, told
+from worker.rabbitmq.lost import LOST, closing_told, told
+from worker.rabbitmq.session import OPEN_SECONDS, Session
 from worker.rabbitmq.topology import FLEET, PROFILES
 from worker.service import either
 

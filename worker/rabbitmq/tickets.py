@@ -5,7 +5,8 @@ from pamqp.commands import Basic
 
 from worker.events.broker import Burial, HeaderValue, Unconfirmed
 from worker.rabbitmq.broker import Publisher, burial_headers
-from worker.rabbitmq.connection import LOST, Session, closing_told, told, unbroken
+from worker.rabbitmq.lost import LOST, closing_told, told, unbroken
+from worker.rabbitmq.session import Session
 from worker.rabbitmq.topology import DEAD, ITEMS, LISTENS, POLLS, REPORTS
 
 _JSON = "application/json"

@@ -10,8 +10,8 @@ from tests.integration.rabbitmq.commands import Command
 from tests.integration.rabbitmq.watching import Inbox, Queues, outbound
 from worker.rabbitmq.address import BrokerAddress
 from worker.rabbitmq.broker import Publisher, RabbitBroker
-from worker.rabbitmq.connection import Session, connect
 from worker.rabbitmq.consumer import consume
+from worker.rabbitmq.session import Session, connect
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from worker.inbound.ticket import PollTicket, write
 from worker.rabbitmq import topology
 from worker.rabbitmq.address import BrokerAddress
 from worker.rabbitmq.broker import Publisher
-from worker.rabbitmq.connection import Session, connect
+from worker.rabbitmq.session import Session, connect
 from worker.rabbitmq.tickets import RabbitFleet
 
 

@@ -20,10 +20,11 @@ from worker.metrics import REGISTRY
 from worker.rabbitmq import topology
 from worker.rabbitmq.address import BrokerAddress, Unavailable
 from worker.rabbitmq.broker import Publisher, RabbitBroker
-from worker.rabbitmq.connection import CLOSE_SECONDS, BrokerConnection, Session, connect
+from worker.rabbitmq.connection import BrokerConnection
 from worker.rabbitmq.consumer import consume
 from worker.rabbitmq.fleet import Asker
 from worker.rabbitmq.frames import Frames
+from worker.rabbitmq.session import CLOSE_SECONDS, Session, connect
 
 
 class ImpatientClock(SystemClock):

@@ -9,9 +9,10 @@ import aio_pika
 from tests.integration.rabbitmq.watching import SECONDS, Inbox, Queues
 from worker.events.broker import Delivery
 from worker.rabbitmq.address import BrokerAddress
-from worker.rabbitmq.connection import Session, connect, ended
 from worker.rabbitmq.consumer import Load, consume
+from worker.rabbitmq.session import Session, connect
 from worker.rabbitmq.topology import OUTBOUND
+from worker.service import ended
 
 KIB = 1024
 

@@ -12,8 +12,8 @@ from worker.events.broker import Unconfirmed
 from worker.outbound.history import History
 from worker.rabbitmq import topology
 from worker.rabbitmq.address import BrokerAddress
-from worker.rabbitmq.connection import Session, connect
 from worker.rabbitmq.dead_letters import HISTORY_HEADERS, WINDOW, DeadLetters
+from worker.rabbitmq.session import Session, connect
 
 HISTORY = {
     **History(attempts=3, doubt=True, told="ErrorServerBusy", first_seen_at="2026-11-23").headers(),

@@ -14,8 +14,10 @@ from tests.integration.rabbitmq.wire import wired
 from worker.clock import SystemClock
 from worker.rabbitmq import topology
 from worker.rabbitmq.address import BrokerAddress
-from worker.rabbitmq.connection import BrokerConnection, Session, connect, ended
+from worker.rabbitmq.connection import BrokerConnection
 from worker.rabbitmq.election import RENEW_SECONDS, elect
+from worker.rabbitmq.session import Session, connect
+from worker.service import ended
 
 
 class SteppingClock(SystemClock):

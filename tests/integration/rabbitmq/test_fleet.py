@@ -14,9 +14,10 @@ from tests.integration.rabbitmq.watching import SECONDS, Inbox, Queues
 from worker.events.fleet import MOST, InboundState, MailboxState, OutboundState, WorkerState
 from worker.rabbitmq import topology
 from worker.rabbitmq.address import BrokerAddress
-from worker.rabbitmq.connection import Session, connect, ended
 from worker.rabbitmq.consumer import consume
 from worker.rabbitmq.fleet import Asker, FleetState, answer_questions
+from worker.rabbitmq.session import Session, connect
+from worker.service import ended
 
 
 @contextlib.asynccontextmanager

@@ -15,10 +15,11 @@ from worker.events.fleet import WorkerState
 from worker.profiles import document
 from worker.profiles.edition import edition_of
 from worker.rabbitmq import topology
-from worker.rabbitmq.connection import Session, ended
 from worker.rabbitmq.consumer import consume
 from worker.rabbitmq.fleet import answer_questions
 from worker.rabbitmq.profiles import in_hand, published
+from worker.rabbitmq.session import Session
+from worker.service import ended
 
 MOVED = PROFILES.replace('"impersonation"', '"send-as"')
 

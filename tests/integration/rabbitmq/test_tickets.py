@@ -11,9 +11,9 @@ from worker.events.broker import Burial, Unconfirmed
 from worker.rabbitmq import topology
 from worker.rabbitmq.address import BrokerAddress
 from worker.rabbitmq.broker import Publisher
-from worker.rabbitmq.connection import Session, connect
 from worker.rabbitmq.consumer import consume
 from worker.rabbitmq.dead_letters import DeadLetters
+from worker.rabbitmq.session import Session, connect
 from worker.rabbitmq.tickets import RabbitFleet
 
 BURIAL = Burial("unreadable", "ErrorItemCorrupt", "see the mail in Outlook", attempts=1, first_seen_at="2026-11-23")

@@ -11,7 +11,7 @@ from scripts.private_broker import free_ports
 from tests.node import started
 from worker.rabbitmq.address import BrokerAddress, Unavailable
 from worker.rabbitmq.broker import Publisher, RabbitBroker
-from worker.rabbitmq.connection import connect
+from worker.rabbitmq.session import connect
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from tests.integration.rabbitmq.watching import Inbox, Queues
 from tests.node import GIVEN_URL
 from worker.rabbitmq import topology
 from worker.rabbitmq.broker import RabbitBroker
-from worker.rabbitmq.connection import Session
+from worker.rabbitmq.session import Session
 
 tried_again_soon = pytest.mark.skipif(
     GIVEN_URL is not None, reason="a broker tries what a queue did not take again after three minutes, unless told"

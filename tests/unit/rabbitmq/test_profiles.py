@@ -8,8 +8,8 @@ from aiormq.abc import GetResultType
 from pamqp.commands import Basic
 
 from tests.simulation import virtual_time
-from worker.rabbitmq.connection import CLOSE_SECONDS, OPEN_SECONDS, Session
 from worker.rabbitmq.profiles import AGAIN_SECONDS, follow
+from worker.rabbitmq.session import CLOSE_SECONDS, OPEN_SECONDS, Session
 
 
 @dataclass
