@@ -53,7 +53,8 @@ class ResponseMessage:
         """The failure it reports. A success that lacks what belongs to it counts as unreadable."""
         if self.succeeded:
             return self.trail.trouble(INCOMPLETE, UNREADABLE, "the answer lacks what a success must hold")
-        return self.trail.trouble(self.code, verdict_on(self.code), f"{self.code}: {self.text}", self.back_off_seconds)
+        told = self.trail.trouble(self.code, verdict_on(self.code), f"{self.code}: {self.text}", self.back_off_seconds)
+        return replace(told, of_item=True)
 
 
 def trail_of(answer: Answer, trail: Trail) -> Trail:

@@ -21,7 +21,7 @@ from worker.ews.operations import (
 )
 from worker.ews.operations.get_attachment import Form
 from worker.ews.operations.get_item import Extent
-from worker.ews.reading import of_finish, of_mail, of_mailbox
+from worker.ews.reading import beyond_item, of_finish, of_mail, of_mailbox
 from worker.ews.template import Filled
 from worker.ews.transport import Answer
 from worker.ews.trouble import Trail, Trouble
@@ -166,9 +166,7 @@ class EwsIncomingMailbox:
         answer = await self._one("GetConversationItems", body)
         if not isinstance(answer, Trouble):
             return conversation.sent_copies(answer, self._address.rpartition("@")[2])
-        verdict = answer.verdict
-        again = verdict.is_busy or verdict.about_account or verdict.scope is Scope.SERVER
-        return of_mailbox(answer) if again or answer.code.startswith(NO_ANSWER) else ()
+        return of_mailbox(answer) if beyond_item(answer) or answer.code.startswith(NO_ANSWER) else ()
 
     async def finish(self, ids: Sequence[str], how: Finish) -> Deferred | Rejected | None:
         """Batch by batch; one mail that does not allow it holds up no other."""
@@ -255,10 +253,13 @@ def _fetched(answer: ResponseMessage, extent: Extent) -> Fetched:
 
 
 def _finished(answers: Sequence[ResponseMessage] | Trouble) -> Deferred | Rejected | None:
-    """The worst of it: what may work another time counts for more than what never will."""
+    """The worst of it: what may work another time counts for more than what never will, and what speaks of the whole
+    mailbox for more than what speaks of one mail.
+    """
     troubles = [answers] if isinstance(answers, Trouble) else [each.trouble for each in answers if not each.succeeded]
     outcomes = [outcome for each in troubles if (outcome := of_finish(each)) is not None]
-    return next((each for each in outcomes if isinstance(each, Deferred)), next(iter(outcomes), None))
+    worst = sorted(outcomes, key=lambda each: (isinstance(each, Rejected), not each.reason.scope.beyond_message))
+    return next(iter(worst), None)
 
 
 def _codes(answers: Sequence[ResponseMessage] | Trouble) -> set[str]:

@@ -56,7 +56,16 @@ def of_mail(trouble: Trouble) -> Vanished | Unreadable | Deferred:
     if trouble.code in _UNREADABLE or trouble.verdict.disposition is Disposition.FINAL:
         remedy = remedies.UNREADABLE_MAIL if trouble.code in _UNREADABLE else ""
         return Unreadable(_reason(trouble, Scope.MESSAGE, remedy))
+    if trouble.of_item and not beyond_item(trouble):
+        # A mail may lie in a mailbox that is read and be denied to who reads it. What is denied of the mailbox, or
+        # fails in it, the next sync tells before this mail has been waited for long enough.
+        return Deferred(_reason(trouble, Scope.MESSAGE), trouble.retry_after_seconds)
     return of_mailbox(trouble, one_mail=True)
+
+
+def beyond_item(trouble: Trouble) -> bool:
+    """Whether it speaks of the server or the account, whatever it was asked for."""
+    return trouble.verdict.is_busy or trouble.verdict.about_account or trouble.verdict.scope is Scope.SERVER
 
 
 def of_finish(trouble: Trouble) -> Deferred | Rejected | None:
@@ -67,7 +76,7 @@ def of_finish(trouble: Trouble) -> Deferred | Rejected | None:
         return Rejected(_reason(trouble, Scope.MAILBOX, remedies.FINISHING))
     if trouble.verdict.disposition is Disposition.FINAL:
         return Rejected(_reason(trouble, Scope.MESSAGE))
-    return of_mailbox(trouble)
+    return of_mailbox(trouble, one_mail=trouble.of_item)
 
 
 def _reason(trouble: Trouble, scope: Scope, remedy: str = "") -> Reason:

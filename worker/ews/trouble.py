@@ -16,7 +16,8 @@ _LONGEST_WAIT_SECONDS: Final = 3600.0
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """A failure with everything known about it. `code` is Exchange's response code or a word of ours. `parties`: whom
-    it is about, for the remedy.
+    it is about, for the remedy. `of_item`: a response message tells it, of the one item it is about; else the whole
+    request has failed.
     """
 
     code: str
@@ -25,6 +26,7 @@ class Trouble:
     request_id: str
     retry_after_seconds: float | None = None
     parties: Parties = NOBODY
+    of_item: bool = False
 
     def reason(self, scope: Scope | None = None, remedy: str = "") -> Reason:
         """The reason to tell; with another scope or remedy than the verdict's where these are given."""

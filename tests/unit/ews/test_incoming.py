@@ -119,10 +119,11 @@ ITEMS = {
     "ErrorVirusDetected": (Unreadable, Scope.MESSAGE),
     "ErrorMessageSizeExceeded": (Unreadable, Scope.MESSAGE),
     "ErrorServerBusy": (Deferred, Scope.MAILBOX),
-    "ErrorMailboxStoreUnavailable": (Deferred, Scope.MAILBOX),
+    "ErrorMailboxStoreUnavailable": (Deferred, Scope.MESSAGE),
+    "ErrorPasswordExpired": (Deferred, Scope.PROFILE),
     "ErrorInternalServerError": (Deferred, Scope.MESSAGE),
     "ErrorTimeoutExpired": (Deferred, Scope.MESSAGE),
-    "ErrorAccessDenied": (Deferred, Scope.MAILBOX),
+    "ErrorAccessDenied": (Deferred, Scope.MESSAGE),
     "ErrorFromNextYear": (Deferred, Scope.MESSAGE),
 }
 
@@ -274,6 +275,23 @@ async def test_a_link_to_somewhere_else_is_kept_as_it_is_shown() -> None:
     assert b"https://files.example/1" in sunk.all
 
 
+FILES = {
+    "ErrorAccessDenied": Scope.MESSAGE,
+    "ErrorMailboxStoreUnavailable": Scope.MESSAGE,
+    "ErrorServerBusy": Scope.MAILBOX,
+}
+
+
+@pytest.mark.parametrize("code", FILES)
+async def test_what_is_told_of_one_file_speaks_of_no_other(code: str) -> None:
+    async with mailbox_on(fails("GetAttachment", code)) as (mailbox, _):
+        outcomes = (await mailbox.content(FILE, Sunk().take), await mailbox.embedded(ITEM))
+
+    assert [(type(each), each.reason.scope) for each in outcomes if isinstance(each, Deferred)] == [
+        (Deferred, FILES[code])
+    ] * 2
+
+
 CONTENTS = {
     "gone": (fails("GetAttachment", "ErrorItemNotFound"), Vanished),
     "corrupt": (fails("GetAttachment", "ErrorItemCorrupt"), Unreadable),
@@ -368,15 +386,19 @@ async def test_a_server_in_trouble_is_asked_again(script: Script) -> None:
         assert isinstance(await mailbox.sent_in("AAQk"), Deferred)
 
 
-FINISHED = {
+FINISHED: dict[tuple[str, ...], tuple[type, Scope] | None] = {
     (): None,
     ("ErrorItemNotFound",): None,
-    ("ErrorAccessDenied",): Rejected,
-    ("ErrorItemNotFound", "ErrorAccessDenied"): Rejected,
-    ("ErrorAccessDenied", "ErrorServerBusy"): Deferred,
-    ("ErrorInternalServerError",): Deferred,
-    ("ErrorQuotaExceeded",): Deferred,
-    ("ErrorItemSavePropertyError",): Rejected,
+    ("ErrorAccessDenied",): (Rejected, Scope.MAILBOX),
+    ("ErrorItemNotFound", "ErrorAccessDenied"): (Rejected, Scope.MAILBOX),
+    ("ErrorAccessDenied", "ErrorServerBusy"): (Deferred, Scope.MAILBOX),
+    ("ErrorItemCorrupt", "ErrorQuotaExceeded"): (Deferred, Scope.MAILBOX),
+    ("ErrorInternalServerError",): (Deferred, Scope.MESSAGE),
+    ("ErrorItemCorrupt",): (Deferred, Scope.MESSAGE),
+    ("ErrorItemSave",): (Deferred, Scope.MESSAGE),
+    ("ErrorMoveCopyFailed",): (Deferred, Scope.MESSAGE),
+    ("ErrorQuotaExceeded",): (Deferred, Scope.MAILBOX),
+    ("ErrorItemSavePropertyError",): (Rejected, Scope.MESSAGE),
 }
 
 
@@ -387,8 +409,7 @@ async def test_what_finishing_comes_to(codes: tuple[str, ...], how: str, operati
     async with mailbox_on(says(http(200, response(operation, *answers)))) as (mailbox, _):
         outcome = await mailbox.finish([f"{number}" for number in range(len(answers))], how)
 
-    expected = FINISHED[codes]
-    assert outcome is None if expected is None else isinstance(outcome, expected)
+    assert (outcome and (type(outcome), outcome.reason.scope)) == FINISHED[codes]
     if isinstance(outcome, Rejected) and outcome.reason.code == "ErrorAccessDenied":
         assert "FullAccess" in outcome.reason.remedy
 
