@@ -178,7 +178,7 @@ BUGS = (
     Bug(
         "what was never owed is forgotten with the sync state",
         READING,
-        ((CURSOR, 'replace(self, state="", walking=True)', 'replace(self, state="", since=None, walking=True)'),),
+        ((CURSOR, 'replace(self, state="", walking', 'replace(self, state="", since=None, walking'),),
     ),
     Bug(
         "a mail that failed to be published is passed by",
@@ -192,15 +192,26 @@ BUGS = (
         ),
     ),
     Bug(
+        "a mail counts as dealt with before it is published",
+        READING,
+        (
+            (
+                POLL,
+                "        await self._publish(waiting)",
+                "        self._deal(*(each for each, _ in waiting))\n        await self._publish(waiting)",
+            ),
+        ),
+    ),
+    Bug(
         "a mail is put away before it is published",
         READING,
         (
             (
                 POLL,
-                "        await asyncio.gather(*(publish(",
+                "        await self._publish(waiting)",
                 (
                     "        await self._mailbox.finish([each for each, _ in waiting], self._route.profile.after)\n"
-                    "        await asyncio.gather(*(publish("
+                    "        await self._publish(waiting)"
                 ),
             ),
         ),

@@ -16,20 +16,27 @@ from worker.mail.incoming import Arrival
 MOST_PRESENT: Final = 1000
 """So many mails of one second are told apart by their ids; more of them are published rather than lost."""
 
+MOST_DEALT: Final = 100
+"""So many mails are dealt with ahead of one that is held; of more of them the first come again, under the same ids."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """`walking`: the mailbox is being read from its beginning. What was received before `since` is not owed then, nor
     what is `present` (ids of the mails of that very second); None owes everything. At the end of the walk all that
-    appears is owed, whatever its date: somebody moved it there.
+    appears is owed, whatever its date: somebody moved it there. `dealt` are mails behind the state that are dealt with
+    while another one is held: published, or in quarantine.
     """
 
     state: str = ""
     since: datetime | None = None
     present: tuple[str, ...] = ()
     walking: bool = True
+    dealt: tuple[str, ...] = ()
 
     def owes(self, arrival: Arrival) -> bool:
+        if arrival.id in self.dealt:
+            return False
         if not self.walking or self.since is None:
             return True
         if arrival.id in self.present:
@@ -38,17 +45,24 @@ class Cursor:
 
     def after(self, state: str, *, last: bool) -> "Cursor":
         """The cursor behind a page of changes that has been dealt with."""
-        return replace(self, state=state, walking=self.walking and not last)
+        return replace(self, state=state, walking=self.walking and not last, dealt=())
+
+    def past(self, *ids: str) -> "Cursor":
+        """The same place, with these mails dealt with."""
+        new = (each for each in ids if each not in self.dealt)
+        return replace(self, dealt=(*self.dealt, *new)[-MOST_DEALT:])
 
     def anew(self) -> "Cursor":
         """From the beginning, since the server has lost the state. What was never owed still is not."""
-        return replace(self, state="", walking=True)
+        return replace(self, state="", walking=True, dealt=())
 
     def note(self) -> str:
         """As it is kept in the mailbox."""
         note: dict[str, object] = {"version": 1, "state": self.state, "walking": self.walking}
         if self.since is not None:
             note |= {"since": self.since.isoformat(), "present": self.present}
+        if self.dealt:
+            note["dealt"] = self.dealt
         return orjson.dumps(note).decode()
 
 
@@ -57,16 +71,17 @@ def read(note: str) -> Cursor | None:
     try:
         told = orjson.loads(note)
         since = datetime.fromisoformat(told["since"]) if "since" in told else None
-        state, walking, present = told["state"], told["walking"], tuple(told.get("present", ()))
+        state, walking = told["state"], told["walking"]
+        present, dealt = tuple(told.get("present", ())), tuple(told.get("dealt", ()))
     except (ValueError, TypeError, KeyError):
         return None
     if (
         not isinstance(state, str)
         or not isinstance(walking, bool)
-        or not all(isinstance(each, str) for each in present)
+        or not all(isinstance(each, str) for each in (*present, *dealt))
     ):
         return None
-    return Cursor(state, since.replace(tzinfo=since.tzinfo or UTC) if since else None, present, walking)
+    return Cursor(state, since.replace(tzinfo=since.tzinfo or UTC) if since else None, present, walking, dealt)
 
 
 def first(start: Literal["now", "all"] | datetime, newest: Sequence[Arrival], now: datetime) -> Cursor:

@@ -26,13 +26,14 @@ from worker.mail.incoming import (
     Arrival,
     Changes,
     Fetched,
+    Finish,
     IncomingMail,
     IncomingMailbox,
     StateLost,
     Unreadable,
     Vanished,
 )
-from worker.mail.outcome import NO_ANSWER, Deferred, Reason, Rejected, Scope
+from worker.mail.outcome import NO_ANSWER, Deferred, Reason, Scope
 from worker.mail.store import Unstored
 from worker.mail.trace import OFF, PollSpan, Tracing
 from worker.mail.transport import WorkingMailbox
@@ -48,6 +49,8 @@ MAIL_SECONDS: Final = 300.0
 """How long one mail may take, attachments and all, before it counts as unreadable."""
 READY_BYTES: Final = 4 * 2**20
 """So much waits in memory to be published."""
+
+TO_UNDELIVERABLE: Final = f"move:{UNDELIVERABLE}"
 
 _log = structlog.get_logger("inbound")
 
@@ -115,9 +118,7 @@ class Poll:
             if self._ticket.item:
                 raise
             failure = Deferred(_not_confirmed(str(error)))
-        except Unstored as error:
-            failure = Deferred(_not_stored(str(error)))
-        note = self._cursor.note() if self._cursor.state else self._ticket.note
+        note = self._cursor.note() if self._cursor != Cursor() else self._ticket.note
         return Polled(
             self._ticket.number,
             self._ticket.profile,
@@ -150,8 +151,9 @@ class Poll:
                     size = _page_size(self._cursor)
                     continue
             owed = [each for each in page.arrivals if self._cursor.owes(each)]
-            if len(owed) > BATCH and size > BATCH:
-                size = BATCH
+            least = BATCH + len(self._cursor.dealt)
+            if len(owed) > BATCH and size > least:
+                size = least
                 continue
             failure = await self._take(owed) or await self._pass(page)
             if failure or page.last:
@@ -204,7 +206,7 @@ class Poll:
             for mail_id, found in zip(ids, fetched, strict=True):
                 failure = await self._settle(mail_id, found)
                 held = held or failure
-                if failure and (_unanswered(failure) or not _of_one_mail(failure)):
+                if failure and _breaks_off(failure):
                     break
             failure = await self._flush()  # what can be had need not wait for what cannot
             if held or failure:
@@ -218,7 +220,9 @@ class Poll:
         if isinstance(found, Vanished):
             maillog.vanished(self._ticket.mailbox, self._ticket.profile, item)
         failure = await self._settle(item, found) or await self._flush()
-        return await self._quarantine(item, failure.reason) if failure else None
+        if failure:
+            await self._quarantine(item, failure.reason)
+        return None
 
     async def _fetch(self, ids: Sequence[str]) -> Sequence[Fetched]:
         """All together; one by one where there was no answer, since one of them may be the cause."""
@@ -245,13 +249,15 @@ class Poll:
                 if sum(ready.size for _, ready in self._waiting) > READY_BYTES:
                     return await self._flush()
             case Unreadable(reason):
-                return await self._quarantine(mail_id, reason)
+                await self._quarantine(mail_id, reason)
             case Deferred(reason) if self._blames(mail_id, taken):
-                return await self._quarantine(mail_id, reason)
+                await self._quarantine(mail_id, reason)
             case Deferred():
                 self._stuck = self._stuck or (mail_id if _of_one_mail(taken) else "")
                 return taken
-            case Passed() | Vanished():
+            case Passed():
+                self._deal(mail_id)
+            case Vanished():
                 pass
         return None
 
@@ -265,14 +271,15 @@ class Poll:
     async def _taken(self, found: Fetched) -> Taken:
         if not isinstance(found, IncomingMail):
             return found
+        limit = asyncio.timeout(MAIL_SECONDS)
         try:
-            async with asyncio.timeout(MAIL_SECONDS):
+            async with limit:
                 return await self._taken_in(found)
-        except TimeoutError:
-            return Unreadable(SLOW)
-        except (Unconfirmed, Unstored):
-            raise
+        except Unstored as error:
+            return Deferred(_not_stored(str(error)))
         except Exception:  # noqa: BLE001 - a bug must cost its own mail, not the mailbox
+            if limit.expired():
+                return Unreadable(SLOW)
             _log.exception("a bug stopped a mail", mailbox=self._ticket.mailbox, item_id=found.id)
             return Unreadable(BUG)
 
@@ -292,19 +299,58 @@ class Poll:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return None
+        await self._publish(waiting)
+        return await self._finish([mail_id for mail_id, _ in waiting])
+
+    async def _publish(self, waiting: Sequence[tuple[str, Ready]]) -> None:
+        """Raises Unconfirmed where that is said of one event; nothing is under way any more then, either."""
         events = [(event, ready.span.context) for _, ready in waiting for event in ready.events]
         publish = self._desk.broker.publish
-        await asyncio.gather(*(publish(each.routing_key, each.body, each.id, context) for each, context in events))
+        ends = await asyncio.gather(
+            *(publish(each.routing_key, each.body, each.id, context) for each, context in events),
+            return_exceptions=True,
+        )
+        for failure in filter(None, ends):
+            for _, ready in waiting:
+                ready.span.end("unsettled")
+            raise failure
         for mail_id, ready in waiting:
             self._count(mail_id, ready)
+
+    async def _finish(self, ids: Sequence[str]) -> Deferred | None:
+        """Do with mails that are published what the profile wants. One that never lets it be done stays as it is. So
+        does one that has held up too many polls by it; to know which one that is, each is tried alone.
+        """
         after = self._route.profile.after
-        if after == "leave":
-            return None
-        outcome = await self._mailbox.finish([mail_id for mail_id, _ in waiting], after)
-        if isinstance(outcome, Rejected):
-            maillog.not_finished(self._ticket.mailbox, self._ticket.profile, after, outcome.reason)
-            return None
-        return outcome
+        outcome = None if after == "leave" else await self._mailbox.finish(ids, after)
+        if isinstance(outcome, Deferred) and outcome.reason.scope.beyond_message:
+            return outcome
+        if isinstance(outcome, Deferred) and not {self._ticket.suspect, self._ticket.item}.intersection(ids):
+            if len(ids) > 1:
+                return await self._finish_alone(ids)
+            self._stuck = self._stuck or ids[0]
+            return outcome
+        if outcome is not None:
+            self._not_finished(after, outcome.reason)
+        self._deal(*ids)
+        return None
+
+    async def _finish_alone(self, ids: Sequence[str]) -> Deferred | None:
+        held: Deferred | None = None
+        for mail_id in ids:
+            failure = await self._finish([mail_id])
+            held = held or failure
+            if failure and failure.reason.scope.beyond_message:
+                break
+        return held
+
+    def _not_finished(self, how: Finish, reason: Reason) -> None:
+        maillog.not_finished(self._ticket.mailbox, self._ticket.profile, how, reason)
+
+    def _deal(self, *ids: str) -> None:
+        """Nothing is owed of these any more, also where the cursor cannot move yet."""
+        self._cursor = self._cursor.past(*ids)
+        self._kept = False
 
     def _count(self, mail_id: str, ready: Ready) -> None:
         self._published += 1
@@ -315,12 +361,14 @@ class Poll:
         maillog.received(self._ticket.mailbox, self._ticket.profile, ready.events[0].id, mail_id, ready.kind)
         ready.span.end("published")
 
-    async def _quarantine(self, mail_id: str, reason: Reason) -> Deferred | None:
+    async def _quarantine(self, mail_id: str, reason: Reason) -> None:
+        """Moved away is only what no replay can read: the ticket in quarantine finds a mail by an id that it loses."""
         await quarantine(self._desk, self._ticket.working, mail_id, reason)
-        if self._route.mailbox.kind != "forward":
-            return None
-        outcome = await self._mailbox.finish([mail_id], f"move:{UNDELIVERABLE}")
-        return outcome if isinstance(outcome, Deferred) else None
+        self._deal(mail_id)
+        if reason is NO_ORIGINAL:
+            outcome = await self._mailbox.finish([mail_id], TO_UNDELIVERABLE)
+            if outcome is not None:
+                self._not_finished(TO_UNDELIVERABLE, outcome.reason)
 
 
 async def quarantine(desk: Desk, mailbox: WorkingMailbox, mail_id: str, reason: Reason) -> None:
@@ -336,8 +384,8 @@ _TOO_LARGE: Final = "no-answer-too-large"
 
 
 def _page_size(cursor: Cursor) -> int:
-    """Large where little of it is expected to be owed."""
-    return STRIDE if cursor.walking and cursor.since else BATCH
+    """Large where little of it is expected to be owed, and with room for more than what is dealt with."""
+    return STRIDE if cursor.walking and cursor.since else BATCH + len(cursor.dealt)
 
 
 def _unanswered(found: Fetched) -> bool:
@@ -351,6 +399,13 @@ def _too_large(found: Fetched | Taken) -> bool:
 def _of_one_mail(failure: Deferred) -> bool:
     """Whether the mail asked for may be the cause of this."""
     return not failure.reason.scope.beyond_message or failure.reason.code.startswith(NO_ANSWER)
+
+
+def _breaks_off(failure: Deferred) -> bool:
+    """Whether it would befall the next mail as well."""
+    if failure.reason.code == "not-stored":
+        return False  # a mail without files needs no store
+    return failure.reason.scope.beyond_message or _unanswered(failure)
 
 
 def _not_confirmed(cause: str) -> Reason:

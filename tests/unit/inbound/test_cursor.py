@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.inbound.cursor import MOST_PRESENT, Cursor, first, read
+from worker.inbound.cursor import MOST_DEALT, MOST_PRESENT, Cursor, first, read
 from worker.mail.incoming import Arrival
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -56,9 +56,22 @@ def test_anew_remembers_what_was_never_owed() -> None:
     assert cursor.owes(Arrival("b", NOON + SECOND))
 
 
+@pytest.mark.parametrize("cursor", [Cursor("s1", walking=False), Cursor("s1", NOON)])
+def test_what_is_dealt_with_while_another_is_held_is_not_owed_again(cursor: Cursor) -> None:
+    cursor = cursor.past("a", "b").past("b", "c")
+    assert [each for each in "abcd" if cursor.owes(Arrival(each, NOON))] == ["d"]
+    assert cursor.after("s2", last=False).dealt == (), "the state is behind them now"
+    assert len(cursor.past(*(f"{number}" for number in range(500))).dealt) == MOST_DEALT
+
+
 @pytest.mark.parametrize(
     "cursor",
-    [Cursor(), Cursor("state", NOON, ("a", "b"), walking=False), first("now", [Arrival("x", NOON)] * 2000, NOON)],
+    [
+        Cursor(),
+        Cursor("state", dealt=("a",)),
+        Cursor("state", NOON, ("a", "b"), walking=False),
+        first("now", [Arrival("x", NOON)] * 2000, NOON),
+    ],
 )
 def test_a_note_keeps_it(cursor: Cursor) -> None:
     assert read(cursor.note()) == cursor
