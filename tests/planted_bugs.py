@@ -186,8 +186,8 @@ BUGS = (
         (
             (
                 POLL,
-                '(mail_id if _of_one_mail(taken) else "")\n                return taken',
-                '(mail_id if _of_one_mail(taken) else "")\n                return None',
+                "            _unsettle(taken)\n            return held",
+                "            _unsettle(taken)\n            return None",
             ),
         ),
     ),

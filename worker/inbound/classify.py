@@ -82,7 +82,12 @@ def classify(mail: IncomingMail, report: Report | None = None) -> Kind:
 
 def needs_source(mail: IncomingMail) -> bool:
     """Whether only the source tells what this is about: who was not reached, when is the meeting."""
-    return classify(mail) in ("bounce", "receipt", "meeting")
+    return classify(mail) == "meeting" or is_report(mail)
+
+
+def is_report(mail: IncomingMail) -> bool:
+    """Whether a mail system tells in it what became of another mail, which it may hold."""
+    return classify(mail) in ("bounce", "receipt")
 
 
 def automatic(mail: IncomingMail, kind: Kind, *, own: bool = False) -> bool:

@@ -1,6 +1,7 @@
 """Forward mailboxes: users' rules forward their mail there as attachment; the mail that counts is the one inside."""
 
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 from worker.inbound.mime import parse
@@ -13,6 +14,22 @@ UNDELIVERABLE: Final = "Undeliverable"
 MOST_BYTES: Final = 32 * 2**20
 """The largest mail that is read from a file; one that Exchange keeps as an item has no such limit."""
 
+MOST: Final = 100
+"""So many mails forwarded in one are read, and so much of them is in memory at once as `MOST_BYTES`."""
+
+NO_ORIGINAL: Final = Reason(
+    "no-original",
+    Scope.MESSAGE,
+    "a mail in a forward mailbox holds no mail forwarded as attachment",
+    f"it lies in the folder {UNDELIVERABLE} of that mailbox; forward it as attachment, or drop this letter",
+)
+TOO_MANY: Final = Reason(
+    "forwarded-too-many",
+    Scope.MESSAGE,
+    f"a mail holds more than {MOST} forwarded mails, or they are larger than {MOST_BYTES // 2**20} MiB together; the "
+    "first ones were published",
+    "look at it in the forward mailbox, and forward the rest of them in several mails",
+)
 _TOO_LARGE: Final = Reason(
     "forwarded-too-large",
     Scope.MESSAGE,
@@ -25,23 +42,28 @@ class _TooLarge(Exception):  # noqa: N818 - ends a reading
     """More than is read into memory."""
 
 
-async def original(mailbox: IncomingMailbox, mail: IncomingMail) -> Fetched | None:
-    """The mail that this one carries; None if it carries none.
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A mail that was forwarded, and the attachment that it is."""
+
+    mail: IncomingMail
+    file: File
+
+
+async def originals(
+    mailbox: IncomingMailbox, mail: IncomingMail
+) -> AsyncIterator[Original | Vanished | Unreadable | Deferred]:
+    """The mails that this one carries, one after another; `NO_ORIGINAL` if it carries none.
 
     Where the attachment does not tell when it was received, the time the forwarded mail came counts, and its id is that
     of the mail around it, under which it can be found.
     """
-    file = next((each for each in mail.files if each.item and _is_mail(each)), None)
-    if file is not None:
-        inner = await mailbox.embedded(file)
-    else:
-        file = next((each for each in mail.files if _is_mail(each)), None)
-        if file is None:
-            return None
-        inner = await _from_file(mailbox, file, mail)
-    if not isinstance(inner, IncomingMail):
-        return inner
-    return _placed(inner, mail)
+    files = [each for each in mail.files if _is_mail(each)]
+    for file in files[:MOST]:
+        inner = await (mailbox.embedded(file) if file.item else _from_file(mailbox, file, mail))
+        yield Original(_placed(inner, mail), file) if isinstance(inner, IncomingMail) else inner
+    if len(files) > MOST or not files:
+        yield Unreadable(TOO_MANY if files else NO_ORIGINAL)
 
 
 def _is_mail(file: File) -> bool:

@@ -5,14 +5,17 @@
 Nothing here decides what becomes of the mailbox; what could not be had comes back as a value.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from worker.clock import Clock
 from worker.events.bounced import bounced
 from worker.events.event import Event
 from worker.events.received import Correlation, Kind, received
+from worker.inbound.addresses import cleaned
 from worker.inbound.classify import automatic, classify, needs_source
 from worker.inbound.correlate import asks_conversation, by_conversation, correlate, is_own
 from worker.inbound.files import gather
@@ -21,7 +24,7 @@ from worker.inbound.mime import completed
 from worker.inbound.normalise import normalise
 from worker.inbound.report import guess_report, read_report
 from worker.mail.address import Address
-from worker.mail.incoming import IncomingMail, IncomingMailbox, Unreadable, Vanished
+from worker.mail.incoming import File, IncomingMail, IncomingMailbox, Sink, Unreadable, Vanished
 from worker.mail.outcome import Deferred
 from worker.mail.report import Report
 from worker.mail.store import AttachmentStore
@@ -89,15 +92,18 @@ class Intake:
         mail: IncomingMail,
         forwarded_by: Address | None = None,
         *,
+        file: File | None = None,
         poll: PollSpan = OFF,
     ) -> Taken:
-        """The events of one mail found in `address`. Raises Unstored when the attachment store takes nothing."""
+        """The events of one mail found in `address`, where it is a `file` of one that was `forwarded_by` somebody.
+        Raises Unstored when the attachment store takes nothing.
+        """
         since = self._clock.now()
         mail_id = event_id(address if forwarded_by is None else f"{address} {forwarded_by.address}", mail)
         mail = normalise(mail)
         source = b""
-        if not mail.bare and forwarded_by is None and needs_source(mail):
-            head = await _head(mailbox, mail.id)
+        if not mail.bare and needs_source(mail):
+            head = await _head(partial(mailbox.content, file) if file else partial(mailbox.source, mail.id))
             if isinstance(head, Vanished | Deferred):
                 return head
             source = head
@@ -140,7 +146,7 @@ class Intake:
             automatic=automatic(mail, kind, own=is_own(mail, self._rules.key)),
             correlation=correlation,
             files=gathered.files,
-            forwarded_by=forwarded_by,
+            forwarded_by=cleaned(forwarded_by) if forwarded_by else None,
             context=span.context,
         )
         bounces = self._bounces(
@@ -189,7 +195,9 @@ class Intake:
         )
 
 
-async def _head(mailbox: IncomingMailbox, mail_id: str) -> bytes | Vanished | Deferred:
+async def _head(
+    pour: Callable[[Sink], Awaitable[Vanished | Unreadable | Deferred | None]],
+) -> bytes | Vanished | Deferred:
     """The beginning of a mail's source; nothing of one that cannot be had: its properties must do."""
     parts = bytearray()
 
@@ -199,7 +207,7 @@ async def _head(mailbox: IncomingMailbox, mail_id: str) -> bytes | Vanished | De
             raise _Enough
 
     try:
-        outcome = await mailbox.source(mail_id, sink)
+        outcome = await pour(sink)
     except _Enough:
         return bytes(parts[:SOURCE_BYTES])
     return outcome if isinstance(outcome, Vanished | Deferred) else bytes(parts)

@@ -3,11 +3,12 @@
     recall -> [ changes -> fetch -> intake -> publish, confirmed -> finish -> keep ] ...
 
 A cursor never passes a mail that is owed before its event is confirmed, or its quarantine. Whatever goes wrong ends
-the poll where it is: the next one begins at the cursor, and publishes what it repeats under the same ids.
+the poll where it is: the next one begins at the cursor, leaves out what that says is dealt with, and publishes what it
+repeats under the same ids.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,8 +20,10 @@ from worker.events.broker import Broker, Burial, Fleet, Unconfirmed
 from worker.inbound import cursor as cursors
 from worker.inbound import ticket as tickets
 from worker.inbound.cursor import Cursor
-from worker.inbound.forward import UNDELIVERABLE, original
+from worker.inbound.failures import breaks_off, of_one_mail, too_large, unanswered
+from worker.inbound.forward import NO_ORIGINAL, UNDELIVERABLE
 from worker.inbound.intake import Intake, Passed, Ready, Taken
+from worker.inbound.taking import Taking
 from worker.inbound.ticket import MOST_NOTE, Polled, PollTicket
 from worker.mail.incoming import (
     Arrival,
@@ -33,8 +36,7 @@ from worker.mail.incoming import (
     Unreadable,
     Vanished,
 )
-from worker.mail.outcome import NO_ANSWER, Deferred, Reason, Scope
-from worker.mail.store import Unstored
+from worker.mail.outcome import Deferred, Reason, Scope
 from worker.mail.trace import OFF, PollSpan, Tracing
 from worker.mail.transport import WorkingMailbox
 from worker.profiles.directory import IncomingRoute
@@ -45,8 +47,6 @@ STRIDE: Final = 512
 """Changes asked for while nothing is expected to be owed."""
 BUDGET_SECONDS: Final = 10.0
 """After so long a poll lets others go first."""
-MAIL_SECONDS: Final = 300.0
-"""How long one mail may take, attachments and all, before it counts as unreadable."""
 READY_BYTES: Final = 4 * 2**20
 """So much waits in memory to be published."""
 
@@ -54,24 +54,6 @@ TO_UNDELIVERABLE: Final = f"move:{UNDELIVERABLE}"
 
 _log = structlog.get_logger("inbound")
 
-BUG: Final = Reason(
-    "internal-error",
-    Scope.MESSAGE,
-    "the worker could not handle this mail: a defect of the worker",
-    "report it with the worker's log of this moment; 'mailrouter dead replay ID' tries it again",
-)
-SLOW: Final = Reason(
-    "mail-too-slow",
-    Scope.MESSAGE,
-    f"the mail and its attachments could not be read within {MAIL_SECONDS:.0f} s",
-    "look at the mail in its mailbox; 'mailrouter dead replay ID' tries it again",
-)
-NO_ORIGINAL: Final = Reason(
-    "no-original",
-    Scope.MESSAGE,
-    "a mail in a forward mailbox holds no mail forwarded as attachment",
-    f"it lies in the folder {UNDELIVERABLE} of that mailbox; forward it as attachment, or drop this letter",
-)
 STATE_REFUSED: Final = Reason(
     "sync-refused",
     Scope.MAILBOX,
@@ -107,7 +89,7 @@ class Poll:
         self._stuck = ""
         self._more = False
         self._published = 0
-        self._span = span
+        self._taking = Taking(desk.intake, mailbox, route, span)
         self._waiting: list[tuple[str, Ready]] = []
 
     async def run(self) -> Polled:
@@ -206,7 +188,7 @@ class Poll:
             for mail_id, found in zip(ids, fetched, strict=True):
                 failure = await self._settle(mail_id, found)
                 held = held or failure
-                if failure and _breaks_off(failure):
+                if failure and breaks_off(failure):
                     break
             failure = await self._flush()  # what can be had need not wait for what cannot
             if held or failure:
@@ -227,11 +209,11 @@ class Poll:
     async def _fetch(self, ids: Sequence[str]) -> Sequence[Fetched]:
         """All together; one by one where there was no answer, since one of them may be the cause."""
         fetched = await self._mailbox.fetch(ids)
-        if len(ids) == 1 or not any(_unanswered(each) for each in fetched):
+        if len(ids) == 1 or not any(unanswered(each) for each in fetched):
             return fetched
         alone: list[Fetched] = []
         for mail_id in ids:
-            silent = next((each for each in alone if _unanswered(each) and not _too_large(each)), None)
+            silent = next((each for each in alone if unanswered(each) and not too_large(each)), None)
             alone += [silent] if silent else await self._mailbox.fetch([mail_id])
         return alone
 
@@ -239,59 +221,33 @@ class Poll:
         """Make this mail ready to be published, or see it off some other way. None when it holds nothing up."""
         if isinstance(found, IncomingMail) and not self._cursor.owes(Arrival(mail_id, found.received_at)):
             return None  # the server had not said when it came
-        taken = await self._taken(found)
+        taken = await self._taking.taken(found)
         if self._blames(mail_id, taken) and not (isinstance(found, IncomingMail) and found.bare):
+            _unsettle(taken)
             (bare,) = await self._mailbox.fetch([mail_id], bare=True)
-            taken = await self._taken(bare)
-        match taken:
-            case Ready():
-                self._waiting.append((mail_id, taken))
-                if sum(ready.size for _, ready in self._waiting) > READY_BYTES:
-                    return await self._flush()
-            case Unreadable(reason):
-                await self._quarantine(mail_id, reason)
-            case Deferred(reason) if self._blames(mail_id, taken):
-                await self._quarantine(mail_id, reason)
-            case Deferred():
-                self._stuck = self._stuck or (mail_id if _of_one_mail(taken) else "")
-                return taken
-            case Passed():
-                self._deal(mail_id)
-            case Vanished():
-                pass
-        return None
+            taken = await self._taking.taken(bare)
+        ready = [(mail_id, each) for each in taken if isinstance(each, Ready)]
+        held = next((each for each in taken if isinstance(each, Deferred)), None)
+        if held and not self._blames(mail_id, [held]):
+            self._stuck = self._stuck or (mail_id if of_one_mail(held) else "")
+            _unsettle(taken)
+            return held
+        trouble = held or next((each for each in taken if isinstance(each, Unreadable)), None)
+        if trouble:
+            await self._publish(ready)  # of several mails forwarded in one, those that can be had
+            await self._quarantine(mail_id, trouble.reason)
+            return None
+        self._waiting += ready
+        if all(isinstance(each, Passed) for each in taken):
+            self._deal(mail_id)
+        return await self._flush() if sum(each.size for _, each in self._waiting) > READY_BYTES else None
 
-    def _blames(self, mail_id: str, taken: Taken) -> bool:
+    def _blames(self, mail_id: str, taken: Sequence[Taken]) -> bool:
         """Whether this mail itself is the trouble. One that has held up many polls in a row is taken to be."""
-        if isinstance(taken, Deferred):
-            suspected = mail_id == self._ticket.suspect and _of_one_mail(taken)
-            return suspected or _too_large(taken)
-        return isinstance(taken, Unreadable)
-
-    async def _taken(self, found: Fetched) -> Taken:
-        if not isinstance(found, IncomingMail):
-            return found
-        limit = asyncio.timeout(MAIL_SECONDS)
-        try:
-            async with limit:
-                return await self._taken_in(found)
-        except Unstored as error:
-            return Deferred(_not_stored(str(error)))
-        except Exception:  # noqa: BLE001 - a bug must cost its own mail, not the mailbox
-            if limit.expired():
-                return Unreadable(SLOW)
-            _log.exception("a bug stopped a mail", mailbox=self._ticket.mailbox, item_id=found.id)
-            return Unreadable(BUG)
-
-    async def _taken_in(self, mail: IncomingMail) -> Taken:
-        address, profile = self._ticket.mailbox, self._route.profile
-        if self._route.mailbox.kind != "forward":
-            return await self._desk.intake.take(self._mailbox, address, profile, mail, poll=self._span)
-        inner = await original(self._mailbox, mail)
-        if not isinstance(inner, IncomingMail):
-            return inner or Unreadable(NO_ORIGINAL)
-        return await self._desk.intake.take(
-            self._mailbox, address, profile, inner, forwarded_by=mail.from_ or mail.sender, poll=self._span
+        deferred = [each for each in taken if isinstance(each, Deferred)]
+        suspected = mail_id == self._ticket.suspect
+        return any(isinstance(each, Unreadable) for each in taken) or any(
+            too_large(each) or (suspected and of_one_mail(each)) for each in deferred
         )
 
     async def _flush(self) -> Deferred | None:
@@ -300,7 +256,7 @@ class Poll:
         if not waiting:
             return None
         await self._publish(waiting)
-        return await self._finish([mail_id for mail_id, _ in waiting])
+        return await self._finish(list(dict.fromkeys(mail_id for mail_id, _ in waiting)))
 
     async def _publish(self, waiting: Sequence[tuple[str, Ready]]) -> None:
         """Raises Unconfirmed where that is said of one event; nothing is under way any more then, either."""
@@ -311,8 +267,7 @@ class Poll:
             return_exceptions=True,
         )
         for failure in filter(None, ends):
-            for _, ready in waiting:
-                ready.span.end("unsettled")
+            _unsettle(ready for _, ready in waiting)
             raise failure
         for mail_id, ready in waiting:
             self._count(mail_id, ready)
@@ -380,32 +335,16 @@ async def quarantine(desk: Desk, mailbox: WorkingMailbox, mail_id: str, reason: 
     maillog.quarantined(mailbox.address, mailbox.profile, mail_id, reason)
 
 
-_TOO_LARGE: Final = "no-answer-too-large"
+def _unsettle(taken: Iterable[Taken]) -> None:
+    """What was ready of it is not published, this time."""
+    for each in taken:
+        if isinstance(each, Ready):
+            each.span.end("unsettled")
 
 
 def _page_size(cursor: Cursor) -> int:
     """Large where little of it is expected to be owed, and with room for more than what is dealt with."""
     return STRIDE if cursor.walking and cursor.since else BATCH + len(cursor.dealt)
-
-
-def _unanswered(found: Fetched) -> bool:
-    return isinstance(found, Deferred) and found.reason.code.startswith(NO_ANSWER)
-
-
-def _too_large(found: Fetched | Taken) -> bool:
-    return isinstance(found, Deferred) and found.reason.code == _TOO_LARGE
-
-
-def _of_one_mail(failure: Deferred) -> bool:
-    """Whether the mail asked for may be the cause of this."""
-    return not failure.reason.scope.beyond_message or failure.reason.code.startswith(NO_ANSWER)
-
-
-def _breaks_off(failure: Deferred) -> bool:
-    """Whether it would befall the next mail as well."""
-    if failure.reason.code == "not-stored":
-        return False  # a mail without files needs no store
-    return failure.reason.scope.beyond_message or _unanswered(failure)
 
 
 def _not_confirmed(cause: str) -> Reason:
@@ -414,13 +353,4 @@ def _not_confirmed(cause: str) -> Reason:
         Scope.MAILBOX,
         f"the broker did not confirm an event: {cause}",
         "none, it is tried again; if crm.mail.inbound is full, see why the CRM does not consume it",
-    )
-
-
-def _not_stored(cause: str) -> Reason:
-    return Reason(
-        "not-stored",
-        Scope.MAILBOX,
-        f"the attachment store did not take a file: {cause}",
-        "make room in, or mend, the store",
     )

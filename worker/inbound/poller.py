@@ -15,7 +15,8 @@ from worker import metrics
 from worker.events.broker import Delivery, Unconfirmed
 from worker.fleet.pauses import Pauses
 from worker.inbound import ticket as tickets
-from worker.inbound.poll import BUG, Desk, Poll, quarantine
+from worker.inbound.poll import Desk, Poll, quarantine
+from worker.inbound.taking import BUG
 from worker.inbound.ticket import Polled, PollTicket
 from worker.mail.incoming import IncomingTransport
 from worker.mail.outcome import Deferred, Reason, Scope

@@ -5,17 +5,32 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 
 from tests.simulation.fleet import FleetSession, SimulatedFleet, as_ports
 from tests.simulation.inbound_world import MemoryStore, Plan, address, directory
 from tests.simulation.virtual_time import EPOCH, VirtualClock, run
 from worker.inbound.cursor import Cursor, read
+from worker.inbound.forward import MOST
 from worker.inbound.intake import Intake, Rules
-from worker.inbound.poll import BATCH, MAIL_SECONDS, Desk, Poll
+from worker.inbound.mime import parse
+from worker.inbound.poll import BATCH, Desk, Poll
 from worker.inbound.schedule import SUSPECT_FROM
+from worker.inbound.taking import MAIL_SECONDS
 from worker.inbound.ticket import Polled, PollTicket
-from worker.mail.incoming import Arrival, Changes, Fetched, File, Finish, IncomingMail, IncomingMailbox, Sink
+from worker.mail.address import Address
+from worker.mail.incoming import (
+    Arrival,
+    Changes,
+    Fetched,
+    File,
+    Finish,
+    IncomingMail,
+    IncomingMailbox,
+    Sink,
+    Unreadable,
+)
 from worker.mail.outcome import Deferred, Reason, Scope
 from worker.mail.store import AttachmentStore, Unstored
 from worker.profiles.directory import IncomingRoute
@@ -60,6 +75,10 @@ class Mailbox:
             return held
         await sink(held)
         return None
+
+    async def source(self, id: str, sink: Sink) -> None:  # noqa: A002 - the port's
+        assert id in self.mails
+        await sink(NDR)
 
     async def embedded(self, file: File) -> Fetched:
         return self.embeds[file.id]
@@ -180,7 +199,7 @@ def test_a_file_that_is_denied_costs_no_more_than_itself() -> None:
     report, reading = polled(mailbox, polls=SUSPECT_FROM + 1)
 
     assert (report.reason, reading.quarantined) == (None, [])
-    assert reading.published == ["a", "b"]
+    assert sorted(reading.published) == ["a", "b"]
     data = cast("dict[str, Any]", reading.fleet.events[-1]["data"])
     assert 'the attachment "a.bin" could not be had (ErrorAccessDenied)' in data["incomplete"]
 
@@ -218,7 +237,7 @@ def test_a_store_that_takes_nothing_holds_up_only_what_needs_it() -> None:
     mailbox = Mailbox({"a": mail("a"), "b": with_file("b"), "c": mail("c")}, contents={"file of b": b"large"})
     report, reading = polled(mailbox, polls=SUSPECT_FROM + 1, store=FullStore())
 
-    assert reading.published == ["a", "c"]
+    assert sorted(reading.published) == ["a", "c"]
     assert report.reason is not None
     assert (report.reason.code, report.stuck, reading.quarantined) == ("not-stored", "", [])
     assert all(read(note) != Cursor("1", EPOCH, ("there",), walking=False) for note in mailbox.kept)
@@ -250,3 +269,65 @@ def test_no_event_is_under_way_any_more_when_a_poll_has_ended() -> None:
         assert len(reading.fleet.events) == ended
 
     run(scene())
+
+
+def forwarding(item_id: str, *files: str) -> IncomingMail:
+    """A mail from Anna with these mails attached."""
+    attached = (File(each, f"{each}.msg", "", item=True) for each in files)
+    return replace(mail(item_id, EPOCH + timedelta(seconds=1), *attached), from_=Address("anna@contoso.example"))
+
+
+def test_each_of_several_mails_forwarded_in_one_is_published() -> None:
+    mailbox = Mailbox({"a": forwarding("a", "1", "2", "3")}, embeds={each: mail(each) for each in "123"})
+    report, reading = polled(mailbox, kind="forward", after="delete")
+
+    assert report.reason is None
+    assert sorted(reading.published) == ["1", "2", "3"]
+    assert len({event["id"] for event in reading.fleet.events}) == 3
+    assert mailbox.finished == [("a", "delete")]
+
+
+def test_of_mails_forwarded_in_one_those_are_published_that_can_be_had_and_it_stays_where_it_is() -> None:
+    embeds: dict[str, Fetched] = {"1": mail("1"), "2": Unreadable(SPOILT.reason), "3": mail("3")}
+    mailbox = Mailbox({"a": forwarding("a", "1", "2", "3")}, embeds=embeds)
+    _, reading = polled(mailbox, kind="forward", after="delete")
+
+    assert sorted(reading.published) == ["1", "3"]
+    assert reading.quarantined == ["a"]
+    assert mailbox.finished == [], "a replay finds it by its id"
+
+
+def test_more_mails_than_may_be_forwarded_in_one_are_said_to_be_left_out() -> None:
+    names = [f"{number}" for number in range(MOST + 1)]
+    mailbox = Mailbox({"a": forwarding("a", *names)}, embeds={each: mail(each) for each in names})
+    _, reading = polled(mailbox, kind="forward")
+
+    assert sorted(reading.published) == sorted(names[:MOST])
+    ((_, burial),) = reading.fleet.dead
+    assert burial.reason == "forwarded-too-many"
+
+
+def test_what_no_replay_can_read_is_put_away_and_nothing_else() -> None:
+    mailbox = Mailbox({"a": mail("a"), "b": forwarding("b", "1")}, embeds={"1": Unreadable(SPOILT.reason)})
+    _, reading = polled(mailbox, kind="forward")
+
+    assert reading.quarantined == ["a", "b"]
+    assert mailbox.finished == [("a", "move:Undeliverable")]
+
+
+NDR = (Path(__file__).parents[2] / "corpus/dsn-exchange-online.eml").read_bytes()
+
+
+def test_a_report_in_a_forward_mailbox_is_one_however_it_came() -> None:
+    """It tells who was not reached and why, whether somebody forwarded it or a mail system sent it there."""
+    report = parse(NDR, "b", EPOCH + timedelta(seconds=1))
+    mailbox = Mailbox(
+        {"a": forwarding("a", "1"), "b": report}, embeds={"1": replace(report, id="")}, contents={"1": NDR}
+    )
+    _, reading = polled(mailbox, kind="forward")
+
+    told = [cast("dict[str, Any]", event["data"]) for event in reading.fleet.events]
+    assert [each["kind"] for each in told if "kind" in each] == ["bounce", "bounce"]
+    assert [each.get("forwarded_by") for each in told if "kind" in each] == [{"address": "anna@contoso.example"}, None]
+    reasons = {each["reason"]["code"] for each in told if "reason" in each}
+    assert reasons == {"5.1.10"}
