@@ -217,8 +217,12 @@ class Lanes:
         entry.step = LookFor()
         if held := self.hold(entry):
             self._end(entry, held)
-        else:
+            return
+        try:
             self.submit(entry)
+        except Exception:  # noqa: BLE001 - the place may be gone, by profiles that changed meanwhile
+            _log.exception("a bug stopped a request", mailbox=entry.working.address, event_id=entry.event_id)
+            self._end(entry, Unresolved(BUG) if entry.last_attempt else Deferred(BUG))
 
     def _end(self, entry: Entry, outcome: Outcome) -> None:
         entry.release()

@@ -173,6 +173,9 @@ class FakeTransport:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.mailboxes: dict[str, FakeMailbox] = {}
+        self.gone: set[WorkingMailbox] = set()
+        """No profile leads there any more."""
 
     def outgoing(self, mailbox: WorkingMailbox) -> FakeMailbox:
+        assert mailbox not in self.gone, mailbox
         return self.mailboxes.setdefault(mailbox.address, FakeMailbox(self.journal, mailbox.address))

@@ -210,6 +210,17 @@ async def test_a_bug_costs_only_the_request_it_is_about() -> None:
     assert isinstance(outcomes["event-2"], Delivered)
 
 
+async def test_a_place_that_goes_while_a_request_moves_there_costs_only_that_request() -> None:
+    yard = Yard()
+    yard.transport.gone = {BEA}
+    async with yard.open() as lanes:
+        lanes.submit(entry("event-1", places=(ANNA, BEA)))
+        lanes.submit(entry("event-2", places=(ANNA, BEA), last_attempt=True))
+        lanes.submit(entry("event-3"))
+    outcomes = {subject.event_id: type(outcome) for subject, outcome in yard.settled}
+    assert outcomes == {"event-1": Deferred, "event-2": Unresolved, "event-3": Delivered}
+
+
 async def test_after_a_bug_nothing_is_sent_without_a_look() -> None:
     yard = Yard()
     async with yard.open() as lanes:
