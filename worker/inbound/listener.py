@@ -15,10 +15,18 @@ from worker.fleet.pauses import Pauses
 from worker.inbound import ticket as tickets
 from worker.inbound.ticket import Hint, Listened, ListenTicket
 from worker.mail.incoming import Heard, IncomingTransport
+from worker.mail.outcome import Reason, Scope
 from worker.mail.transport import WorkingMailbox
 
 GRACE_SECONDS: Final = 120.0
 """So long after its time a ticket is given up that has not ended by itself."""
+
+BUG: Final = Reason(
+    "internal-error",
+    Scope.MAILBOX,
+    "the worker could not listen: a defect of the worker",
+    "report it with the worker's log of this moment; the mailboxes are polled all the same",
+)
 
 _log = structlog.get_logger("inbound")
 
@@ -87,11 +95,16 @@ class Listener:
         hints = _Hints(self._fleet, ticket.profile)
         telling = asyncio.create_task(hints.tell())
         heard = Heard()
+        limit = asyncio.timeout(ticket.seconds + GRACE_SECONDS)
         try:
-            async with asyncio.timeout(ticket.seconds + GRACE_SECONDS):
+            async with limit:
                 heard = await self._transport.listen(known, hints.add, ticket.seconds)
-        except TimeoutError:
-            _log.warning("listening did not end in time", profile=ticket.profile, mailboxes=len(known))
+        except Exception:  # noqa: BLE001 - a bug must cost its own ticket, not the worker
+            if limit.expired():
+                _log.warning("listening did not end in time", profile=ticket.profile, mailboxes=len(known))
+            else:
+                _log.exception("a bug stopped listening", profile=ticket.profile, mailboxes=len(known))
+                heard = Heard(tuple((each, BUG) for each in known))
         finally:
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)

@@ -66,6 +66,9 @@ class Poller:
                 _log.warning("a poll ticket that nobody can read was dropped")
             elif ticket.working not in self._under_way or ticket.item:
                 report = await self._poll(ticket)
+                if report is None:
+                    await delivery.give_back()
+                    return
                 if not ticket.item:
                     await self._desk.fleet.report(tickets.write(report))
                 elif report.reason:  # no scheduler gives out another ticket for it
@@ -75,13 +78,17 @@ class Poller:
             _log.debug("a ticket goes back to the broker", cause=str(error))
             await delivery.give_back()
 
-    async def _poll(self, ticket: PollTicket) -> Polled:
-        route = self._routes.get(ticket.working)
-        if route is None:
+    async def _poll(self, ticket: PollTicket) -> Polled | None:
+        """None where the worker stops before its turn comes."""
+        if ticket.working not in self._routes:
             return _failed(ticket, _unknown(ticket))
         self._under_way.add(ticket.working)
         try:
             async with self._turns[ticket.profile]:
+                if self._desk.stopping.is_set():
+                    return None
+                if (route := self._routes.get(ticket.working)) is None:
+                    return _failed(ticket, _unknown(ticket))  # since other profiles came in force
                 paused = self._pauses.claim(ticket.working, reading=True)
                 if paused is not None:
                     return _not_begun(ticket, paused)
@@ -105,13 +112,16 @@ class Poller:
             self._pauses.undecided(working)
 
     async def _run(self, ticket: PollTicket, route: IncomingRoute, span: PollSpan) -> Polled:
-        poll = Poll(self._desk, self._transport.incoming(route.working), route, ticket, span)
+        limit = asyncio.timeout(POLL_SECONDS)
         try:
-            async with asyncio.timeout(POLL_SECONDS):
+            poll = Poll(self._desk, self._transport.incoming(route.working), route, ticket, span)
+            async with limit:
                 return await poll.run()
-        except TimeoutError:
-            return _failed(ticket, SLOW)
+        except Unconfirmed:
+            raise
         except Exception:  # noqa: BLE001 - a bug must cost its own mailbox, not the worker
+            if limit.expired():
+                return _failed(ticket, SLOW)
             _log.exception("a bug stopped a poll", mailbox=ticket.mailbox)
             return _failed(ticket, BUG)
 

@@ -1,20 +1,23 @@
 """What becomes of a ticket that cannot be worked on: nothing that a person put back is lost."""
 
 import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import pytest
 
 from tests.simulation.fleet import FleetSession, SimulatedFleet, as_ports
 from tests.simulation.inbound_world import MemoryStore, Plan, address, directory
-from tests.simulation.inbox import Inboxes, InboxFaults
+from tests.simulation.inbox import Inboxes, InboxFaults, SimulatedInbox
 from tests.simulation.virtual_time import VirtualClock, run
 from worker.fleet.pauses import Pauses
 from worker.inbound import ticket as tickets
 from worker.inbound.intake import Intake, Rules
+from worker.inbound.listener import Listener
 from worker.inbound.poll import Desk
 from worker.inbound.poller import Poller
-from worker.inbound.ticket import Polled, PollTicket
-from worker.mail.incoming import IncomingMail
+from worker.inbound.ticket import Listened, ListenTicket, Polled, PollTicket
+from worker.mail.incoming import Heard, IncomingMail
 from worker.mail.outcome import Deferred, Reason, Scope
 from worker.mail.transport import WorkingMailbox
 
@@ -111,3 +114,77 @@ def test_what_only_concerns_the_reading_of_a_mailbox_pauses_nobody_else() -> Non
         assert list(pauses.all()) == []
 
     run(scene())
+
+
+class Gone(Inboxes):
+    """No profile leads to a mailbox any more."""
+
+    def incoming(self, mailbox: WorkingMailbox) -> SimulatedInbox:
+        raise AssertionError(mailbox)
+
+    async def listen(
+        self, mailboxes: Sequence[WorkingMailbox], heard: Callable[[WorkingMailbox], None], seconds: float
+    ) -> Heard:
+        raise AssertionError(mailboxes)
+
+
+@dataclass
+class Turns:
+    """Polls of two mailboxes of a profile that lets one be polled at a time."""
+
+    inboxes: Inboxes = field(default_factory=lambda: Inboxes(1, InboxFaults()))
+
+    def __post_init__(self) -> None:
+        self.fleet, clock = SimulatedFleet(1), VirtualClock()
+        self.session = FleetSession(self.fleet)
+        self.routes = directory(Plan(1, mailboxes=2)).incoming()
+        intake = Intake(MemoryStore(), Rules(key=None, prefix="CRM:", inline_bytes=3, most_bytes=1000), clock)
+        self.desk = Desk(*as_ports(self.session), intake, clock)
+        self.poller = Poller(self.desk, self.inboxes, self.routes, Pauses(clock), concurrency=1)
+
+    async def reports(self, between: Callable[[], None]) -> list[Polled]:
+        """What is reported when that happens while the second waits for its turn."""
+        for number in range(2):
+            await self.session.issue(tickets.write(PollTicket(number, "In", address(number))))
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(2):
+                tasks.create_task(self.poller.take(await self.session.next(self.fleet.polls)))
+                await asyncio.sleep(0)
+            between()
+        found = [tickets.read(self.session.reports.get_nowait(), Polled) for _ in range(self.session.reports.qsize())]
+        return sorted((each for each in found if each), key=lambda each: each.number)
+
+
+def test_a_mailbox_that_goes_while_it_waits_for_its_turn_is_unknown() -> None:
+    turns = Turns()
+    first, second = run(turns.reports(lambda: turns.poller.renew(turns.routes[:1])))
+    assert first.reason is None
+    assert second.reason is not None
+    assert second.reason.code == "unknown-mailbox"
+
+
+def test_a_mailbox_that_nobody_knows_the_way_to_costs_its_poll_only() -> None:
+    for report in run(Turns(Gone(1, InboxFaults())).reports(lambda: None)):
+        assert report.reason is not None
+        assert report.reason.code == "internal-error"
+
+
+def test_a_worker_that_stops_begins_no_poll() -> None:
+    turns = Turns()
+    reports = run(turns.reports(turns.desk.stopping.set))
+    assert [each.number for each in reports] == [0]
+    assert len(turns.fleet.polls) == 1, "the other ticket is the broker's again"
+
+
+def test_a_bug_in_listening_costs_its_ticket_only() -> None:
+    async def scene() -> Listened | None:
+        fleet, clock = SimulatedFleet(1), VirtualClock()
+        session = FleetSession(fleet)
+        known = frozenset({WorkingMailbox("In", address(0))})
+        listener = Listener(as_ports(session)[1], Gone(1, InboxFaults()), known, Pauses(clock))
+        await session.issue(tickets.write(ListenTicket(1, "In", (address(0),), 60.0)), listen=True)
+        await listener.take(await session.next(fleet.listens))
+        assert session.unacked == {}
+        return tickets.read(await session.reports.get(), Listened)
+
+    assert run(scene()) == Listened(1, "In", (address(0),)), "tried again later"
