@@ -48,7 +48,7 @@ class Trouble(_Told):
     profile: _Text = ""
     mailbox: _Text = ""
     server: _Text = ""
-    changed_at: float
+    changed_at: Annotated[float, Field(allow_inf_nan=False)]
     over: bool = False
     since: _Seconds = 0.0
     remaining: _Seconds = 0.0

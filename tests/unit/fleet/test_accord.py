@@ -190,6 +190,11 @@ DOWN_LONG = Deferred(Reason("ErrorServerBusy", Scope.MAILBOX, "busy"), 600.0)
         .encode(),
         b'{"worker": "x", "sent": [{"profile": "P", "mailbox": "m", "counts": [-1]}]}',
         b'{"worker": "x", "troubles": [{"changed_at": 1, "remaining": 1e300, "scope": "server", "server": "s"}]}',
+        *(
+            b'{"worker": "x", "troubles": [{"changed_at": %s, "remaining": 60, "scope": "server", "server": "s"}]}'
+            % time
+            for time in (b"NaN", b"Infinity", b"1e999")
+        ),
         b'{"worker": "x", "unheard": {"of": 1}}',
     ],
 )

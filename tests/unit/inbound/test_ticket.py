@@ -1,5 +1,7 @@
 """Tickets and reports come back as they were written; what is none is dropped without a word."""
 
+import json
+
 import pytest
 
 from worker.inbound.ticket import (
@@ -42,3 +44,36 @@ def test_only_reports_are_reports(carried: Carried) -> None:
 def test_nonsense_is_none(body: bytes) -> None:
     assert read(body, PollTicket) is None
     assert read_report(body) is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"mailbox": ["a@b"]},
+        {"mailbox": None},
+        {"number": "1"},
+        {"number": 1.5},
+        {"retry_after_seconds": "2"},
+        {"retry_after_seconds": 1e999},
+        {"kept": "yes"},
+        {"published": {}},
+        {"reason": "busy"},
+        {"reason": {"code": "busy", "scope": "planet", "message": "m"}},
+        {"reason": {"code": ["busy"], "scope": "server", "message": "m"}},
+        {"reason": {"code": "busy"}},
+    ],
+)
+def test_what_is_of_another_type_is_none(changed: dict[str, object]) -> None:
+    told = {"kind": "polled", "number": 1, "profile": "P", "mailbox": "a@b", **changed}
+    assert read_report(json.dumps(told).encode()) is None
+
+
+@pytest.mark.parametrize("mailboxes", ["a@b", [1], [["a@b"]], {"a@b": 1}])
+def test_a_list_holds_texts(mailboxes: object) -> None:
+    told = {"kind": "hint", "profile": "P", "mailboxes": mailboxes}
+    assert read_report(json.dumps(told).encode()) is None
+
+
+def test_a_wait_that_is_no_number_is_none() -> None:
+    body = b'{"kind": "listen", "number": 1, "profile": "P", "mailboxes": [], "seconds": NaN}'
+    assert read(body, ListenTicket) is None
