@@ -27,6 +27,9 @@ LOST_SECONDS: Final = 1260.0
 SUSPECT_FROM: Final = 5
 """Polls in a row that got stuck at the same mail, before that mail counts as the cause."""
 
+_TIMES: Final = 4
+"""So many times of a mailbox are remembered, of which at most two still count: each hint leaves one behind."""
+
 START_SECONDS: Final = 0.01
 """Between the first polls of two mailboxes, so that a fleet that starts does not fall upon a server."""
 
@@ -59,6 +62,11 @@ class Watch:
     trouble: Trouble | None = None
     stuck: str = ""
     stuck_polls: int = 0
+
+    @property
+    def waits_until(self) -> float | None:
+        """None while it waits for no time: it is ready, or out."""
+        return None if self.ready or self.out_since is not None else self.due_at
 
     @property
     def suspect(self) -> str:
@@ -127,7 +135,7 @@ class Schedule:
                 continue  # not read any more
             if at == watch.missed_at:
                 self._look_for(watch, now)
-            elif watch.out_since is None and not watch.ready and at == watch.due_at:
+            elif at == watch.waits_until:
                 self._make_ready(watch)
         return [watch for lane in self.lanes.values() for watch in self._taken(lane, now)]
 
@@ -268,3 +276,11 @@ class Schedule:
 
     def _push(self, at: float, watch: Watch) -> None:
         heapq.heappush(self._times, (at, next(self._serial), watch))
+        if len(self._times) > _TIMES * max(1, len(self.watches)):
+            self._times = [
+                (time, next(self._serial), each)
+                for each in self.watches.values()
+                for time in (each.missed_at, each.waits_until)
+                if time is not None
+            ]
+            heapq.heapify(self._times)

@@ -200,6 +200,22 @@ def test_a_thousand_polls_leave_no_heap_behind() -> None:
     assert len(plan._times) < 10
 
 
+def test_a_thousand_hints_leave_no_heap_behind() -> None:
+    plan = Schedule(routes(3, poll_seconds=3600), 0.0, itertools.repeat(0.0), 100)
+    watches = plan.take(1.0)
+    now = 1.0
+    for _ in range(1000):
+        back(plan, watches, now)
+        for watch in watches:
+            plan.heard(hint(watch), now + 0.5)
+        now += 1.0
+        assert plan.take(now) == watches
+    assert len(plan._times) <= 4 * len(watches)
+    back(plan, watches, now)
+    assert plan.next_at(now) > now
+    assert plan.take(now + 3600.0) == watches, "none was forgotten"
+
+
 def test_the_oldest_trouble_is_told_by_scope_until_it_ends() -> None:
     plan = schedule(2, 1)
     first, second, other = plan.take(1.0)
