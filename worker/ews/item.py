@@ -132,15 +132,17 @@ def _bodies(cells: dict[str, etree._Element]) -> tuple[str | None, str | None]:
 
 
 def _addresses(holder: etree._Element | None, smtp: str = "") -> Iterator[Address]:
-    """The mailboxes in an element. `smtp` is the address to use where one is not given in that form."""
+    """The mailboxes in an element, those without an address by their names. `smtp` is the address to use where one is
+    not given, or not in that form.
+    """
     if holder is None:
         return
     for mailbox in holder.iter(_T + "Mailbox"):
         address = (mailbox.findtext(_T + "EmailAddress") or "").strip()
-        if smtp and (mailbox.findtext(_T + "RoutingType") or "SMTP").upper() != "SMTP":
-            address = smtp.strip()
+        if not address or (mailbox.findtext(_T + "RoutingType") or "SMTP").upper() != "SMTP":
+            address = smtp.strip() or address
         name = (mailbox.findtext(_T + "Name") or "").strip()
-        if address:
+        if address or name:
             yield Address(address, "" if name == address else name)
 
 

@@ -93,7 +93,7 @@ def completed(mail: IncomingMail, source: bytes) -> IncomingMail:
         message_id=mail.message_id or told.message_id,
         in_reply_to=mail.in_reply_to or told.in_reply_to,
         references=mail.references or told.references,
-        from_=mail.from_ or told.from_,
+        from_=mail.from_ if mail.from_ and "@" in mail.from_.address else told.from_ or mail.from_,
         html=told.html if bodies else mail.html,
         text=told.text if bodies else mail.text,
         headers=mail.headers or told.headers,

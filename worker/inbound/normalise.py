@@ -106,10 +106,16 @@ class _Left:
             self.out.append(what)
 
 
+def author(mail: IncomingMail) -> Address | None:
+    """Who wrote it, or sent it for somebody of whom no more than a name is told."""
+    named = (each for each in (mail.from_, mail.sender) if each)
+    return max(named, key=lambda each: bool(each.address), default=None)
+
+
 def normalise(mail: IncomingMail) -> IncomingMail:
     """The same mail, clean. Takes anything and never raises."""
     left = _Left()
-    from_ = mail.from_ or mail.sender
+    from_ = author(mail)
     html, html_file = _body(mail.html, "html", HTML_BYTES, left)
     text, text_file = _body(mail.text, "txt", TEXT_BYTES, left)
     files = _files(mail.files, left)

@@ -12,7 +12,7 @@ from worker.inbound.classify import is_report
 from worker.inbound.failures import breaks_off
 from worker.inbound.forward import MOST_BYTES, TOO_MANY, Original, originals
 from worker.inbound.intake import Intake, Ready, Taken
-from worker.inbound.normalise import normalise
+from worker.inbound.normalise import author, normalise
 from worker.mail.incoming import Fetched, IncomingMail, IncomingMailbox, Unreadable
 from worker.mail.outcome import Deferred, Reason, Scope
 from worker.mail.store import Unstored
@@ -88,7 +88,7 @@ class Taking:
             self._route.working.address,
             self._route.profile,
             inner.mail if inner else mail,
-            (mail.from_ or mail.sender) if inner else None,
+            author(mail) if inner else None,
             file=inner.file if inner else None,
             poll=self._span,
         )

@@ -78,7 +78,7 @@ def test_everything_there_is() -> None:
         search_key="a2V5",
         from_=Address("bert@contoso.example", "Bert"),
         sender=Address("anna@contoso.example", "Anna"),
-        to=(Address("x@y.example"), Address("z@y.example", "Z")),
+        to=(Address("x@y.example"), Address("", "undisclosed"), Address("z@y.example", "Z")),
         subject="Hi",
         html="<p>Hi</p>",
         text="Hi",
@@ -92,6 +92,27 @@ def test_everything_there_is() -> None:
             File("r1", "a link", ""),
         ),
     )
+
+
+NAMED = "<t:Mailbox><t:Name>Xaver</t:Name></t:Mailbox>"
+SMTP = (
+    '<t:ExtendedProperty><t:ExtendedFieldURI PropertyTag="0x5d02" PropertyType="String"/>'
+    "<t:Value>xaver@contoso.example</t:Value></t:ExtendedProperty>"
+)
+
+
+@pytest.mark.parametrize(
+    ("inner", "expected"),
+    [
+        (f"<t:From>{NAMED}</t:From>", Address("", "Xaver")),
+        (f"{SMTP}<t:From>{NAMED}</t:From>", Address("xaver@contoso.example", "Xaver")),
+        (f"{SMTP}<t:From><t:Mailbox/></t:From>", Address("xaver@contoso.example")),
+        ("<t:From><t:Mailbox/></t:From>", None),
+        (f"{SMTP}<t:From>{MAILBOX.format('Y', 'y@y.example', 'SMTP')}</t:From>", Address("y@y.example", "Y")),
+    ],
+)
+def test_who_wrote_it(inner: str, expected: Address | None) -> None:
+    assert read_mail(item(inner), bare=False).from_ == expected
 
 
 def test_nothing_at_all_is_a_mail_too() -> None:

@@ -11,6 +11,7 @@ from typing import Any, cast
 from tests.simulation.fleet import FleetSession, SimulatedFleet, as_ports
 from tests.simulation.inbound_world import MemoryStore, Plan, address, directory
 from tests.simulation.virtual_time import EPOCH, VirtualClock, run
+from tests.unit.events.sample import validator
 from worker.inbound.cursor import Cursor, read
 from worker.inbound.forward import MOST
 from worker.inbound.intake import Intake, Rules
@@ -331,3 +332,27 @@ def test_a_report_in_a_forward_mailbox_is_one_however_it_came() -> None:
     assert [each.get("forwarded_by") for each in told if "kind" in each] == [{"address": "anna@contoso.example"}, None]
     reasons = {each["reason"]["code"] for each in told if "reason" in each}
     assert reasons == {"5.1.10"}
+
+
+def test_people_without_an_address_are_told_by_their_names() -> None:
+    named = Address("", "Xaver Team")
+    inner = replace(
+        mail("1"), from_=named, sender=named, to=(named, Address("", "undisclosed-recipients")), cc=(named,)
+    )
+    outer = replace(forwarding("a", "1"), from_=named)
+    _, reading = polled(Mailbox({"a": outer}, embeds={"1": inner}), kind="forward")
+
+    (event,) = reading.fleet.events
+    told = {name: each for name, each in event.items() if name != "key"}
+    validator("crm.email.received.v1").validate(told)
+    data = cast("dict[str, Any]", told["data"])
+    assert [data[each] for each in ("from", "sender", "forwarded_by")] == [{"address": "Xaver Team"}] * 3
+    assert data["to"] == data["cc"] == [{"address": "Xaver Team"}]
+
+
+def test_of_who_wrote_and_who_sent_the_one_with_an_address_counts() -> None:
+    written = replace(mail("a"), from_=Address("", "Xaver"), sender=Address("y@y.example", "Y"))
+    _, reading = polled(Mailbox({"a": written}))
+
+    data = cast("dict[str, Any]", reading.fleet.events[0]["data"])
+    assert data["from"] == {"address": "y@y.example", "name": "Y"}
