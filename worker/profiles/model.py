@@ -32,6 +32,8 @@ def _movable(after: str) -> str:
         raise ValueError('must be "leave", "mark-read", "delete" or "move:" with the name of a folder')
     if folder != folder.strip() or not folder:
         raise ValueError('needs the name of a folder behind "move:", without blanks around it: "move:Done"')
+    if folder.casefold() == "inbox":
+        raise ValueError("must not name the Inbox: each mail would come in again, without end")
     return after
 
 
