@@ -160,7 +160,9 @@ class IncomingMailbox(Protocol):
         """The router's own mails in a conversation, newest first; none where the server cannot tell."""
 
     async def finish(self, ids: Sequence[str], how: Finish) -> Deferred | Rejected | None:
-        """Do this with each of these mails. What has gone already is done. `Rejected`: it will never be allowed."""
+        """Do this with each of these mails. What has gone already is done. `Rejected`: it will never be allowed.
+        `Deferred` with scope message: it has failed with one of them, and is done with the others.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,6 +182,19 @@ def test_a_mail_that_holds_up_many_polls_is_suspected() -> None:
     assert watch.suspect == ""
 
 
+def test_no_mail_is_suspected_where_the_whole_mailbox_is_denied() -> None:
+    """A right that is taken away between sync and fetch may be told of a mail first, and then of the mailbox."""
+    plan = schedule(1)
+    now = 0.0
+    (watch,) = plan.watches.values()
+    for turn in range(3 * SUSPECT_FROM):
+        assert plan.take(now) == [watch]
+        denied = turn % SUSPECT_FROM == SUSPECT_FROM - 1
+        plan.polled(report(watch, MAILBOX_DENIED if denied else ONE_MAIL, stuck="" if denied else "a"), now)
+        assert watch.suspect == ""
+        now += 100
+
+
 def test_a_ticket_that_did_not_get_out_is_tried_again() -> None:
     plan = schedule(1)
     (watch,) = plan.take(0.0)
