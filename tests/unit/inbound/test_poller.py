@@ -176,6 +176,19 @@ def test_a_worker_that_stops_begins_no_poll() -> None:
     assert len(turns.fleet.polls) == 1, "the other ticket is the broker's again"
 
 
+def test_a_replayed_mail_that_is_not_confirmed_is_the_brokers_again() -> None:
+    async def scene() -> SimulatedFleet:
+        turns = Turns()
+        item = turns.inboxes.deliver(address(0), IncomingMail("", None, message_id="<a@b>", subject="one"))
+        await turns.session.issue(tickets.write(PollTicket(0, "In", address(0), item=item.mail.id)))
+        turns.fleet.unconfirmed = 1.0
+        await turns.poller.take(await turns.session.next(turns.fleet.polls))
+        return turns.fleet
+
+    fleet = run(scene())
+    assert (len(fleet.polls), fleet.dead) == (1, [])
+
+
 def test_a_bug_in_listening_costs_its_ticket_only() -> None:
     async def scene() -> Listened | None:
         fleet, clock = SimulatedFleet(1), VirtualClock()
