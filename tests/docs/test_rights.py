@@ -35,7 +35,7 @@ async def test_least_rights(tmp_path: Path, broker_node: PrivateBroker) -> None:
         broker_node.control("add_user", command[3], "secret")
         broker_node.control(*command)
     of_worker, of_crm = (f"amqp://{user}:secret@127.0.0.1:{broker_node.port}/contoso" for user in ("mailrouter", "crm"))
-    profiles = reading([DESK], poll_seconds=1)
+    profiles = reading([DESK], poll_seconds=1, start="all")
     async with Fleet(tmp_path, workers=2, broker_url=of_worker, profiles=profiles) as fleet:
         crm = Crm(tmp_path / "crm.sqlite", of_crm)
         for sender, to in ((DESK, "x+reply"), ("bea+busy-once@contoso.example", "x")):

@@ -35,7 +35,7 @@ async def node(what: str, url: str) -> asyncio.subprocess.Process:
 
 
 async def test_publishes_and_consumes(tmp_path: Path, amqp_url: str) -> None:
-    async with Fleet(tmp_path, workers=1, broker_url=amqp_url, profiles=reading([DESK], poll_seconds=1)):
+    async with Fleet(tmp_path, workers=1, broker_url=amqp_url, profiles=reading([DESK], poll_seconds=1, start="all")):
         listening = await node("listen", amqp_url)
         try:
             sending = await node("send", amqp_url)

@@ -83,7 +83,7 @@ async def test_requests_under_way(start_fleet: StartFleet) -> None:
 
 async def test_announcements_and_tickets_of_another_version(start_fleet: StartFleet) -> None:
     """A worker that hears what it does not know goes on answering, sending and reading."""
-    fleet = await start_fleet(workers=1, profiles=reading([DESK], poll_seconds=1))
+    fleet = await start_fleet(workers=1, profiles=reading([DESK], poll_seconds=1, start="all"))
     async with await aio_pika.connect(fleet.broker_url) as connection, connection.channel() as channel:
         everyone = await channel.get_exchange(FLEET)
         for kind in ("newer", "", None):
