@@ -10,6 +10,7 @@ Standard library only: it is used before and outside of the virtual environment,
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -25,6 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+PORTS = range(20000, 32000)
 START_SECONDS = 120.0
 START_ATTEMPTS = 3
 STOP_SECONDS = 30.0
@@ -246,22 +248,34 @@ def _definitions(vhosts: Sequence[str]) -> Mapping[str, object]:
     }
 
 
+def _own_ports() -> list[int]:
+    """Of this process, in random order: where tests run side by side, no two of their processes have one in common."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = list(PORTS[number :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))])
+    random.shuffle(own)
+    return own
+
+
+_PORTS = _own_ports()
+_next_ports = itertools.cycle(_PORTS)
+
+
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on, outside the range the kernel hands out to clients.
+    """Ports nobody listens on, outside the range the kernel hands out to clients. None comes again before all others
+    have: whoever was given one may take a while to listen on it.
 
     A client that keeps trying a port of that range could be given the very port as its own, and take it away.
     """
-    lowest, highest = 20000, 32000
     with contextlib.ExitStack() as held:
         found: list[int] = []
-        for port in random.sample(range(lowest, highest), highest - lowest):
+        for port in itertools.islice(_next_ports, len(_PORTS)):
             probe = held.enter_context(socket.socket())
             with contextlib.suppress(OSError):
                 probe.bind(("127.0.0.1", port))
                 found.append(port)
             if len(found) == count:
                 return found
-    raise BrokerError("no free ports between 20000 and 32000")
+    raise BrokerError(f"no free ports between {PORTS.start} and {PORTS.stop}")
 
 
 def _run(command: Sequence[str], url: str) -> int:
