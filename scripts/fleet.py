@@ -23,6 +23,7 @@ from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from aio_pika.connection import make_url
 
 from scripts.private_broker import PrivateBroker, free_ports
+from worker.rabbitmq.connection import LOST, closing_told
 
 STATUS_QUEUE = "crm.mail.status"
 INBOUND_QUEUE = "crm.mail.inbound"
@@ -213,7 +214,7 @@ class Fleet:
         count = 0
         waiting = list(events)
         while waiting:
-            with contextlib.suppress(*LOST):
+            with contextlib.suppress(*LOST), closing_told():
                 async with connected(self.broker_url) as connection:
                     channel = await connection.channel(on_return_raises=True)
                     exchange = await channel.get_exchange("crm.mail")
@@ -234,13 +235,14 @@ class Fleet:
         try:
             yield
         finally:
-            for each in listeners:
-                each.cancel()
+            ended = [each for each in listeners if not each.cancel()]
             await asyncio.gather(*listeners, return_exceptions=True)
+            if ended:
+                raise RuntimeError(f"nobody listened any more: {ended}")
 
     async def _listen(self, name: str) -> None:
         while True:
-            with contextlib.suppress(*LOST):
+            with contextlib.suppress(*LOST), closing_told():
                 async with connected(self.broker_url) as connection:
                     channel = await connection.channel()
                     await channel.set_qos(500)
@@ -254,9 +256,9 @@ class Fleet:
         event = orjson.loads(message.body)
         event["_heard_at"] = time.monotonic()
         event["_heard_wall"] = time.time()
+        self._note(event)  # before the ack, which may be taken although its connection is lost
         await message.ack()
         async with self._heard:
-            self._note(event)
             self._heard.notify_all()
 
     def _note(self, event: dict[str, Any]) -> None:
@@ -363,9 +365,6 @@ class Fleet:
             return await self.queue_length(name) == count
 
         await eventually(queued, seconds)
-
-
-LOST = (aio_pika.exceptions.AMQPError, aio_pika.exceptions.ChannelInvalidStateError, OSError, TimeoutError)
 
 
 @contextlib.asynccontextmanager
