@@ -63,8 +63,12 @@ async def test_a_full_status_queue(fleet: Fleet) -> None:
     requests = (await fleet.stats())["requests"]
     assert (requests["CreateItem"], requests["SendItem"]) == (left["CreateItem"], left["SendItem"])
     assert requests["FindItem"] - left["FindItem"] <= _unsettled(fleet) - log_left + COUNT
-    # A quorum queue takes what was under way when it became full, too: how many is RabbitMQ's affair.
-    assert FULL <= await fleet.queue_length(STATUS_QUEUE) < COUNT
+
+    async def full() -> bool:
+        """A quorum queue takes what was under way when it became full, too: how many is RabbitMQ's affair."""
+        return FULL <= await fleet.queue_length(STATUS_QUEUE) < COUNT
+
+    await eventually(full, 20)
     async with fleet.listening():
         await _assert_each_once(fleet, events)
 

@@ -100,9 +100,11 @@ async def test_dead_letters_are_listed_shown_put_back_and_dropped(mailrouter: Co
     assert (nothing.status, nothing.out) == (0, "")
     await bury(queues, 4)
 
+    await queues.reach(topology.DEAD, 4)
     listed = await mailrouter("dead", "list")
     assert listed.status == 0
     assert listed.out.splitlines()[0] == "m-0\ttoo-old\ta [b]old one\tnone\t0\t"
+    await queues.reach(topology.DEAD, 4)
     limited = await mailrouter("dead", "list", "--json", "--limit", "3")
     assert [each["id"] for each in json.loads(limited.out)] == ["m-0", "m-1", "m-2"]
     assert "1 more" in limited.err
@@ -111,16 +113,20 @@ async def test_dead_letters_are_listed_shown_put_back_and_dropped(mailrouter: Co
     shown = await mailrouter("dead", "show", "m-1")
     assert '"n": 1' in shown.out
     assert "header x-queue: crm.mail.outbound" in shown.out
+    await queues.reach(topology.DEAD, 4)
     assert json.loads((await mailrouter("dead", "show", "m-1", "--json")).out)["body"] == '{"n": 1}'
     missing = await mailrouter("dead", "show", "nobody")
     assert (missing.status, missing.out) == (1, "")
     assert "no dead letter has the id nobody" in missing.err
 
+    await queues.reach(topology.DEAD, 4)
     some = await mailrouter("dead", "replay", "m-0", "nobody")
     assert (some.status, some.out) == (1, "1 put back\n")
+    await queues.reach(topology.DEAD, 3)
     dropped = await mailrouter("dead", "drop", "m-1")
     assert (dropped.status, dropped.out) == (0, "1 dropped\n")
     assert (await mailrouter("dead", "drop")).status == 2
+    await queues.reach(topology.DEAD, 2)
     rest = await mailrouter("dead", "replay")
     assert (rest.status, rest.out) == (0, "2 put back\n")
     await queues.reach(topology.DEAD, 0)
@@ -133,10 +139,13 @@ async def test_a_mail_that_could_not_be_read_is_named_and_read_again(
     ticket = write(PollTicket(0, "Incoming", "anna@contoso.example", item="AAMk="))
     fleet = await RabbitFleet.open(session, await Publisher.open(session))
     await fleet.quarantine(ticket, "item:AAMk=", Burial("unreadable", "ErrorItemCorrupt", "none", 1, "2026-11-23"))
+    await queues.reach(topology.DEAD, 1)
     listed = await mailrouter("dead", "list")
     assert listed.out == "item:AAMk=\tunreadable\tanna@contoso.example: ErrorItemCorrupt\tnone\t1\t2026-11-23\n"
+    await queues.reach(topology.DEAD, 1)
     (told,) = json.loads((await mailrouter("dead", "list", "--json")).out)
     assert (told["mailbox"], told["item"]) == ("anna@contoso.example", "AAMk=")
+    await queues.reach(topology.DEAD, 1)
     assert (await mailrouter("dead", "replay")).out == "1 put back\n"
     assert (await queues.get(topology.ITEMS)).body == ticket
 
@@ -144,6 +153,7 @@ async def test_a_mail_that_could_not_be_read_is_named_and_read_again(
 async def test_a_replay_that_is_killed_loses_nothing(mailrouter: Command, queues: Queues) -> None:
     count = 2000
     await bury(queues, count)
+    await queues.reach(topology.DEAD, count)
     process = await mailrouter.start("dead", "replay")
 
     async def begun() -> bool:
@@ -159,6 +169,7 @@ async def test_a_replay_that_is_killed_loses_nothing(mailrouter: Command, queues
 
 async def test_progress_is_shown_on_a_terminal(mailrouter: Command, queues: Queues) -> None:
     await bury(queues, 3)
+    await queues.reach(topology.DEAD, 3)
     terminal, other_end = pty.openpty()
     try:
         process = await mailrouter.start("dead", "replay", stderr=other_end)

@@ -149,7 +149,7 @@ async def test_the_token_is_renewed_and_the_term_goes_on(session: Session, queue
         async with asyncio.timeout(SECONDS):
             await clock.asleep.get()
         assert office.terms.empty()
-        assert await queues.count(topology.SCHEDULER) == 0
+        await queues.reach(topology.SCHEDULER, 0)
     await queues.reach(topology.SCHEDULER, 1)
 
 

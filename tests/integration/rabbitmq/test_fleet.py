@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import aio_pika
 import pytest
 
+from scripts.fleet import eventually
 from tests.integration.rabbitmq.commands import Command
 from tests.integration.rabbitmq.watching import SECONDS, Inbox, Queues
 from worker.events.fleet import MOST, InboundState, MailboxState, OutboundState, WorkerState
@@ -95,9 +96,13 @@ async def test_a_late_answer_to_an_earlier_question_is_no_answer(
 
 async def test_what_waits_in_the_queues_is_told(queues: Queues, session: Session) -> None:
     await queues.put(topology.DEAD, aio_pika.Message(b"1", delivery_mode=2))
-    state = await (await Asker.open(session)).ask()
-    waiting = {each.name: each.waiting for each in state.queues}
-    assert waiting == {queue.name: int(queue.name == topology.DEAD) for queue in topology.QUEUES}
+    asker = await Asker.open(session)
+
+    async def told() -> bool:
+        waiting = {each.name: each.waiting for each in (await asker.ask()).queues}
+        return waiting == {queue.name: int(queue.name == topology.DEAD) for queue in topology.QUEUES}
+
+    await eventually(told, SECONDS)
 
 
 async def test_an_answer_is_bounded(amqp_url: str, session: Session) -> None:
@@ -142,11 +147,14 @@ async def test_answers_go_to_askers_only(amqp_url: str, reply_to: str | None, se
 async def test_status_of_a_fleet_that_is_fine(amqp_url: str, mailrouter: Command, session: Session) -> None:
     async with worker(amqp_url, inbound("both", scheduler=True).model_copy(update={"roles": ("inbound", "outbound")})):
         await ask(await Asker.open(session), 1)
-        run = await mailrouter("status")
-        assert (run.status, run.err) == (0, "")
-        assert "worker\tboth\t\tinbound, outbound, scheduler\t" in run.out
-        assert "queue\tcrm.mail.outbound\t0\t1\tsend requests\n" in run.out
-        assert "crm.mail.retry" not in run.out
+
+        async def told() -> bool:
+            run = await mailrouter("status")
+            lines = ("worker\tboth\t\tinbound, outbound, scheduler\t", "crm.mail.outbound\t0\t1\tsend requests\n")
+            fine = (run.status, run.err) == (0, "") and all(each in run.out for each in lines)
+            return fine and "crm.mail.retry" not in run.out
+
+        await eventually(told, SECONDS)
 
 
 async def test_status_tells_what_is_not_fine(amqp_url: str, mailrouter: Command, session: Session) -> None:
