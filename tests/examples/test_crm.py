@@ -20,7 +20,7 @@ STATES = "SELECT state, answers, bounces FROM email ORDER BY id"
 
 @pytest.fixture
 def profiles() -> str:
-    return reading([DESK], poll_seconds=1)
+    return reading([DESK], poll_seconds=1, start="all")
 
 
 async def test_mails_go_out_and_answers_come_in(tmp_path: Path, amqp_url: str, profiles: str) -> None:
@@ -122,11 +122,10 @@ async def _in_hand(fleet: Fleet) -> None:
 
     async def both() -> bool:
         waiting = [await fleet.queue_length(name) for name in (STATUS_QUEUE, INBOUND_QUEUE)]
-        inbound = any(
-            line.startswith("mailrouter_inbound_total") and line.endswith(" 1.0")
-            for line in (await fleet.metrics(0)).splitlines()
-        )
-        return waiting == [0, 0] and inbound
+        counted = (await fleet.metrics(0)).splitlines()
+        accepted = 'mailrouter_outbound_total{outcome="accepted",profile="Sandbox"} 1.0' in counted
+        inbound = any(line.startswith("mailrouter_inbound_total") and line.endswith(" 1.0") for line in counted)
+        return waiting == [0, 0] and accepted and inbound
 
     await eventually(both, SECONDS)
 

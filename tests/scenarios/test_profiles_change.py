@@ -65,6 +65,7 @@ async def test_mail_under_way_while_profiles_are_published_leaves_once(tmp_path:
     await fleet.until(lambda: fleet.reached["accepted"] == len(events), 60)
     await assert_each_once(fleet, len(events))
     assert not fleet.reached["failed"] + fleet.reached["unresolved"]
+    await asyncio.gather(*(fleet.ready(number) for number in range(2)))
     status, out, _ = await command(fleet, "status", "--json")
     assert status == 0
     assert len({each["revision"] for each in json.loads(out)["workers"]}) == 1
@@ -158,7 +159,7 @@ async def test_a_sender_may_forbid_that_others_send_for_it(access: str, start_fl
     await fleet.until(lambda: fleet.reached["failed"] == 1, 30)
     (told,) = fleet.about("refused")
     assert told["data"]["reason"]["code"] == "send-on-behalf-not-allowed"
-    assert await fleet.queue_length(DEAD_QUEUE) == 1
+    await fleet.until_queued(DEAD_QUEUE, 1, 20)
 
 
 async def test_waiting_has_an_end(start_fleet: StartFleet) -> None:
