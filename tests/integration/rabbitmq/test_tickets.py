@@ -5,7 +5,8 @@ import asyncio
 import aio_pika
 import pytest
 
-from tests.integration.rabbitmq.watching import Inbox, Queues
+from scripts.fleet import eventually
+from tests.integration.rabbitmq.watching import SECONDS, Inbox, Queues
 from tests.integration.rabbitmq.wire import wired
 from worker.events.broker import Burial, Unconfirmed
 from worker.rabbitmq import topology
@@ -40,10 +41,14 @@ async def test_what_nobody_has_taken_is_recalled_and_nothing_else(
     taken = await inbox.next()
     await asyncio.gather(*(fleet.issue(b"waiting", listen=listen) for listen in (True, False, False)))
     await queues.put(topology.ITEMS, aio_pika.Message(b"put back by a person", delivery_mode=2))
-    assert await fleet.waiting() == 2
+
+    async def both_wait() -> bool:
+        return await fleet.waiting() == 2
+
+    await eventually(both_wait, SECONDS)
     assert await fleet.recall() == 3
     assert await fleet.waiting() == 0
-    assert await queues.count(topology.ITEMS) == 1
+    await queues.reach(topology.ITEMS, 1)
     await taken.ack()
     session.stopping.set()
     await consuming
@@ -51,18 +56,20 @@ async def test_what_nobody_has_taken_is_recalled_and_nothing_else(
 
 
 @pytest.mark.parametrize("call", ["recall", "waiting"])
-async def test_one_that_is_cancelled_while_it_asks_costs_nobody_the_session(
-    session: Session, fleet: RabbitFleet, call: str
-) -> None:
-    for steps in range(1, 9):  # wherever it is between asking and the answer
-        asking = asyncio.create_task(getattr(fleet, call)())
-        for _ in range(steps):
-            await asyncio.sleep(0)
-        asking.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await asking
-        assert await fleet.waiting() == 0
-    assert not session.lost.done()
+async def test_one_that_is_cancelled_while_it_asks_costs_nobody_the_session(amqp_url: str, call: str) -> None:
+    async with wired(amqp_url) as (wire, url), connect(BrokerAddress.parse(url), name="test") as session:
+        fleet = await RabbitFleet.open(session, await Publisher.open(session))
+        for steps in range(1, 9):  # wherever it is between asking and the answer, which does not come before
+            wire.freeze()
+            asking = asyncio.create_task(getattr(fleet, call)())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            asking.cancel()
+            wire.thaw()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+            assert await fleet.waiting() == 0
+        assert not session.lost.done()
 
 
 async def test_the_ticket_of_a_worker_that_dies_goes_to_another(
