@@ -404,7 +404,7 @@ class Heard:
 
 async def test_what_comes_in_is_heard_and_each_mailbox_once_when_listening_begins(bed: Bed) -> None:
     heard = Heard()
-    listening = asyncio.create_task(bed.transport.listen([ANNA], heard.add, 1.5))
+    listening = asyncio.create_task(bed.transport.listen([ANNA], heard.add, 3.0))
     await heard.once_more()
     began = len(heard.all)
 

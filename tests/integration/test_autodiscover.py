@@ -208,7 +208,7 @@ async def test_listening_goes_to_each_server_by_itself(contoso: Contoso) -> None
     heard: list[WorkingMailbox] = []
     unknown = contoso.without_mailbox()
     async with mailboxes(contoso.transport()) as transport:
-        done = await transport.listen([ANNA, BOB, unknown], heard.append, 1.5)
+        done = await transport.listen([ANNA, BOB, unknown], heard.append, 3.0)
 
     assert {ANNA, BOB} <= set(heard)
     assert [(mailbox, reason.code) for mailbox, reason in done.deaf] == [(unknown, "autodiscover-failed")]

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import aiohttp
 import orjson
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -19,7 +20,10 @@ from scripts.samples import request
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-READY_SECONDS: Final = 3.0
+READY_SECONDS: Final = 8.0
+"""On a busy machine; what it takes of the processor is what tells."""
+
+READY_PROCESSOR_SECONDS: Final = 3.0
 SHUTDOWN_SECONDS: Final = 1.0
 EXIT_SECONDS: Final = 1.5
 """How long the process may take besides, on a busy machine."""
@@ -71,10 +75,12 @@ async def test_ready_in_about_a_second(fleet: Fleet) -> None:
     for number in range(3):  # the best of three: other tests may keep the machine busy
         began = time.monotonic()
         async with _worker(fleet, number):
-            taken.append(time.monotonic() - began)
-        if min(taken) < READY_SECONDS:
+            waited = time.monotonic() - began
+            used = psutil.Process(fleet.running[number].process.pid).cpu_times()
+        taken.append((waited, used.user + used.system))
+        if waited < READY_SECONDS and used.user + used.system < READY_PROCESSOR_SECONDS:
             return
-    pytest.fail(f"not ready within {READY_SECONDS} s: {taken}")
+    pytest.fail(f"not ready within {READY_SECONDS} s, {READY_PROCESSOR_SECONDS} s of the processor: {taken}")
 
 
 async def test_alive_without_a_broker_but_not_ready(fleet: Fleet) -> None:

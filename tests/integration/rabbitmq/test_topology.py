@@ -9,6 +9,9 @@ from worker.rabbitmq import topology
 from worker.rabbitmq.broker import RabbitBroker
 from worker.rabbitmq.session import Session
 
+PARKED_SECONDS = 5
+"""Long enough to be seen in its tier."""
+
 tried_again_soon = pytest.mark.skipif(
     GIVEN_URL is not None, reason="a broker tries what a queue did not take again after three minutes, unless told"
 )
@@ -18,11 +21,11 @@ tried_again_soon = pytest.mark.skipif(
 async def test_a_retry_whose_queue_is_gone_waits_for_it(broker: RabbitBroker, queues: Queues, inbox: Inbox) -> None:
     await queues.put(topology.BULK, aio_pika.Message(b"1", delivery_mode=2))
     delivery = await inbox.next()
-    await broker.park(delivery, 1, {})
+    await broker.park(delivery, PARKED_SECONDS, {})
     await delivery.ack()
     await queues.channel.queue_delete(topology.BULK)
-    await queues.reach(topology.tier_name(1), 1)
-    await queues.reach(topology.tier_name(1), 0)  # expired: on its way, which leads nowhere
+    await queues.reach(topology.tier_name(PARKED_SECONDS), 1)
+    await queues.reach(topology.tier_name(PARKED_SECONDS), 0)  # expired: on its way, which leads nowhere
     await topology.declare(queues.channel)
     assert (await queues.get(topology.BULK)).body == b"1"
 
@@ -42,9 +45,9 @@ async def test_a_retry_whose_queue_is_full_waits_for_room(
     )
     for body in (b"first", b"second"):  # a quorum queue takes one more than its limit
         await queues.put(topology.BULK, aio_pika.Message(body, delivery_mode=2))
-    await broker.park(delivery, 1, {})
-    await queues.reach(topology.tier_name(1), 1)
-    await queues.reach(topology.tier_name(1), 0)  # expired, and refused
+    await broker.park(delivery, PARKED_SECONDS, {})
+    await queues.reach(topology.tier_name(PARKED_SECONDS), 1)
+    await queues.reach(topology.tier_name(PARKED_SECONDS), 0)  # expired, and refused
     assert [(await queues.get(topology.BULK)).body for _ in range(3)] == [b"first", b"second", b"retry"]
 
 

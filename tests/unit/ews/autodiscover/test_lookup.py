@@ -164,16 +164,16 @@ async def test_an_endless_answer_is_not_read_to_its_end(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_drips_is_given_up(tmp_path: Path) -> None:
-    async with internet(tmp_path, {SUB: endless(0.02)}) as online:
-        findings = await find(online, question_seconds=0.2)
+    async with internet(tmp_path, {SUB: endless(0.2)}) as online:
+        findings = await find(online, question_seconds=1.0)
 
     assert findings.steps[0].result is Result.TIMEOUT
     assert [each.path for each in online.seen if each.host == SUB] == ["/autodiscover/autodiscover.json"]
 
 
 async def test_the_whole_has_an_end(tmp_path: Path) -> None:
-    async with internet(tmp_path, {SUB: endless(0.02), OWN: endless(0.02)}) as online:
-        findings = await find(online, question_seconds=0.15, whole_seconds=0.2)
+    async with internet(tmp_path, {SUB: endless(0.2), OWN: endless(0.2)}) as online:
+        findings = await find(online, question_seconds=0.6, whole_seconds=0.9)
 
     assert findings.steps[-1].result is Result.TIMEOUT
     assert len(findings.steps) == 2
