@@ -23,7 +23,7 @@ from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from aio_pika.connection import make_url
 
 from scripts.private_broker import PrivateBroker, free_ports
-from worker.rabbitmq.connection import LOST, closing_told
+from worker.rabbitmq.lost import LOST, closing_told
 
 STATUS_QUEUE = "crm.mail.status"
 INBOUND_QUEUE = "crm.mail.inbound"
