@@ -4,7 +4,7 @@ broker is kept here.
 
 import asyncio
 import functools
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from worker import metrics
@@ -29,7 +29,7 @@ from worker.mail.incoming import IncomingTransport
 from worker.mail.outcome import Scope
 from worker.mail.store import AttachmentStore
 from worker.mail.trace import Tracing
-from worker.mail.transport import Transport
+from worker.mail.transport import Transport, WorkingMailbox
 from worker.outbound.pipeline import Limits, Outbound
 from worker.profiles.book import Book
 from worker.profiles.in_force import InForce
@@ -179,6 +179,7 @@ class InboundFlow:
         self._scheduler = Scheduler(
             (), clock, capacity=settings.poll_prefetch, notifications=settings.notifications == "on"
         )
+        self._known_at: dict[WorkingMailbox, datetime] = {}
         self._poller: Poller | None = None
         self._listener: Listener | None = None
         in_force.follow(self._renew)
@@ -201,7 +202,12 @@ class InboundFlow:
         fleet = await RabbitFleet.open(session, publisher)
         desk = Desk(RabbitBroker(publisher), fleet, self._intake, self._clock, session.stopping, self._tracing)
         poller = self._poller = Poller(
-            desk, self._transport, routes, self._pauses, concurrency=self._settings.concurrency
+            desk,
+            self._transport,
+            routes,
+            self._pauses,
+            known_at=lambda working: self._known_at[working],
+            concurrency=self._settings.concurrency,
         )
         listener = self._listener = Listener(
             fleet, self._transport, frozenset(route.working for route in routes), self._pauses
@@ -220,7 +226,8 @@ class InboundFlow:
             self._poller = self._listener = None
 
     def _renew(self, book: Book) -> None:
-        routes = book.directory.incoming()
+        routes, now = book.directory.incoming(), self._clock.now()
+        self._known_at = {route.working: self._known_at.get(route.working, now) for route in routes}
         self._scheduler.renew(routes)
         if self._poller and self._listener:
             self._poller.renew(routes)

@@ -4,6 +4,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 
 import pytest
 
@@ -21,6 +22,9 @@ from worker.mail.incoming import (
 )
 from worker.mail.outcome import Deferred, Scope
 from worker.mail.transport import WorkingMailbox
+
+EARLIER, LATER = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+"""Than whatever comes in."""
 
 
 @pytest.fixture(params=BEDS)
@@ -74,7 +78,7 @@ async def test_an_empty_inbox_has_no_changes_and_a_state_all_the_same(bed: Bed) 
 
     assert (found.arrivals, found.last) == ((), True)
     assert found.state
-    assert await bed.mailbox().newest() == ()
+    assert await bed.mailbox().newest(LATER) == ()
 
 
 async def test_only_what_came_since_a_state_is_told(bed: Bed) -> None:
@@ -206,15 +210,20 @@ async def test_the_newest_are_all_of_the_newest_second(bed: Bed) -> None:
     ids = await delivered(bed, "one", "two", "three")
     told = (await changes(bed.mailbox())).arrivals
 
-    newest = await bed.mailbox().newest()
+    newest = await bed.mailbox().newest(LATER)
 
     assert isinstance(newest, tuple)
     second = max(each.received_at.replace(microsecond=0) for each in told if each.received_at)
     expected = {each.id for each in told if each.received_at and each.received_at.replace(microsecond=0) == second}
     assert {each.id for each in newest} == expected
     assert expected <= set(ids.values())
-    for each in newest:
-        assert each in told  # a time of one is that of the other: they are compared
+    everything = await bed.mailbox().newest(EARLIER)
+    assert isinstance(everything, tuple)
+    assert {each.id for each in everything} == {each.id for each in told}, "all that came since a time"
+    known = {each.id: each.received_at and each.received_at.replace(microsecond=0) for each in told}
+    for each in (*newest, *everything):
+        assert each.received_at is not None
+        assert each.received_at.replace(microsecond=0) == known[each.id], "they are compared"
 
 
 async def test_a_note_is_kept_in_the_mailbox_for_whoever_comes_next(bed: Bed) -> None:
@@ -337,7 +346,7 @@ async def test_nothing_of_ours_in_a_conversation_nobody_knows(bed: Bed) -> None:
 ACTS: dict[str, Callable[[IncomingMailbox, IncomingMail], Awaitable[object]]] = {
     "recall": lambda mailbox, mail: mailbox.recall(),
     "keep": lambda mailbox, mail: mailbox.keep("note"),
-    "newest": lambda mailbox, mail: mailbox.newest(),
+    "newest": lambda mailbox, mail: mailbox.newest(LATER),
     "changes": lambda mailbox, mail: mailbox.changes("", 10),
     "fetch": lambda mailbox, mail: mailbox.fetch([mail.id, mail.id]),
     "fetch bare": lambda mailbox, mail: mailbox.fetch([mail.id], bare=True),

@@ -5,6 +5,7 @@ import random
 import tracemalloc
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from email.message import EmailMessage
 
 import pytest
@@ -25,6 +26,7 @@ from worker.sandbox.server import Sandbox
 from worker.sandbox.users import invented
 from worker.settings import SecretReference
 
+EVER = datetime(2000, 1, 1, tzinfo=UTC)
 ANNA, BERT = WorkingMailbox("P", "anna@contoso.example"), WorkingMailbox("P", "bert@contoso.example")
 ROUTER = BasicSignIn("router@contoso.example", SecretReference("env:ROUTER_PASSWORD"))
 
@@ -64,7 +66,7 @@ def a_mail(subject: str = "Hello", **headers: str) -> EmailMessage:
 
 async def only_mail(transport: EwsTransport) -> IncomingMail:
     mailbox = transport.incoming(ANNA)
-    (arrival,) = (await mailbox.newest()) or ()  # type: ignore[misc]
+    (arrival,) = (await mailbox.newest(EVER)) or ()  # type: ignore[misc]
     (mail,) = await mailbox.fetch([arrival.id])
     assert isinstance(mail, IncomingMail)
     return mail
@@ -152,7 +154,7 @@ async def test_a_mailbox_without_rights_is_deferred_with_the_command_that_grants
     transport = EwsTransport(lambda _: changed, unobserved, SystemClock())
     mailbox = transport.incoming(ANNA)
 
-    outcomes = [await mailbox.changes("", 10), await mailbox.recall(), await mailbox.newest()]
+    outcomes = [await mailbox.changes("", 10), await mailbox.recall(), await mailbox.newest(EVER)]
     heard = await transport.listen([ANNA], lambda _: None, 1)
     await transport.close()
 

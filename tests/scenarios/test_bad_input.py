@@ -50,7 +50,7 @@ def _bad_events() -> list[Bad]:
             each.body.replace(EMAIL_ID.encode(), name.encode()),
             each.field,
             each.says,
-            each.email_id and name,
+            name if each.email_id == EMAIL_ID else each.email_id,
         )
         for number, each in enumerate(events)
         for name in [f"bad-{number}"]

@@ -107,6 +107,25 @@ async def test_from_now_on_and_not_again(start_fleet: StartFleet) -> None:
     assert len(fleet.received) == 6, "flags publish nothing"
 
 
+async def test_now_is_when_the_worker_began(start_fleet: StartFleet) -> None:
+    """Not when it could first look into the mailbox."""
+    fleet = await start_fleet(profiles=reading([ANNA], poll_seconds=1), workers=0)
+    await fleet.arrive(ANNA, mail("before"), received="2026-11-01T08:00:00Z")
+    await fleet.order("faults", kind="busy", operation="FindItem", mailbox=ANNA)
+    await fleet.start_worker(0)
+    await fleet.ready(0)
+    await fleet.arrive(ANNA, mail("meanwhile"))
+
+    async def asked() -> bool:
+        return int((await fleet.stats())["requests"].get("FindItem", 0)) > 0
+
+    await eventually(asked, 20)
+    await fleet.clear_faults()
+    await fleet.until(lambda: subjects(fleet) == ["meanwhile"], 60)
+    await fleet.arrive(ANNA, mail("after"))
+    await fleet.until(lambda: subjects(fleet) == ["meanwhile", "after"], 20)
+
+
 async def test_from_a_day_on(start_fleet: StartFleet) -> None:
     fleet = await start_fleet(profiles=reading([ANNA], poll_seconds=1, start="2026-11-02T00:00:00Z"), workers=0)
     for day in (1, 2, 3):

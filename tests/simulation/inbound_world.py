@@ -213,8 +213,8 @@ class World:
         broker, fleet = as_ports(session)
         intake = Intake(self.store, Rules(key=b"key", prefix="CRM:", inline_bytes=3, most_bytes=1000), clock)
         desk = Desk(broker, fleet, intake, clock)
-        pauses = Pauses(clock)
-        poller = Poller(desk, self.inboxes, self.routes, pauses, concurrency=4)
+        pauses, began_at = Pauses(clock), clock.now()
+        poller = Poller(desk, self.inboxes, self.routes, pauses, known_at=lambda _: began_at, concurrency=4)
         listener = Listener(fleet, self.inboxes, frozenset(route.working for route in self.routes), pauses)
         scheduler = Scheduler(self.routes, clock, capacity=10, notifications=self.plan.notifications)
         async with asyncio.TaskGroup() as tasks:

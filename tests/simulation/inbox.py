@@ -243,12 +243,10 @@ class SimulatedInbox:
     async def keep(self, note: str) -> Deferred | None:
         return await self._request(lambda: self._inbox.notes.append(note))
 
-    async def newest(self) -> tuple[Arrival, ...] | Deferred:
+    async def newest(self, since: datetime) -> tuple[Arrival, ...] | Deferred:
         def act() -> tuple[Arrival, ...]:
             times = [item.mail.received_at for item in self._inbox.there if item.mail.received_at is not None]
-            if not times:
-                return ()
-            second = max(times).replace(microsecond=0)
+            second = max((each for each in times if each < since), default=since).replace(microsecond=0)
             return tuple(
                 Arrival(item.mail.id, item.mail.received_at)
                 for item in self._inbox.there

@@ -1,6 +1,7 @@
 """One mailbox that is read over EWS: the port's acts, each a request or a few and the reading of the answer."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from lxml import etree
@@ -92,11 +93,13 @@ class EwsIncomingMailbox:
             answer = await self._one("CreateUserConfiguration", body)
         return of_mailbox(answer) if isinstance(answer, Trouble) else None
 
-    async def newest(self) -> tuple[Arrival, ...] | Deferred:
-        """Pages of the Inbox until an older second shows. What shifts between pages is told twice, or left out because
-        somebody has taken something away: then it is published that was not owed, and nothing is lost.
+    async def newest(self, since: datetime) -> tuple[Arrival, ...] | Deferred:
+        """Pages of the Inbox until a second older than the one before `since` shows. What shifts between pages is told
+        twice, or left out because somebody has taken something away: then it is published that was not owed, and
+        nothing is lost.
         """
         found: dict[str, Arrival] = {}
+        before: set[datetime | None] = set()
         for offset in range(0, _MOST_NEWEST, _NEWEST_ROWS):
             body = newest.request(self._address, offset=offset, size=_NEWEST_ROWS, impersonate=self._impersonate)
             answer = await self._one("FindItem", body)
@@ -107,10 +110,15 @@ class EwsIncomingMailbox:
                 return of_mailbox(answer.trouble)
             rows, last = page
             found |= {each.id: each for each in rows}
-            if last or len({each.received_at for each in found.values()}) > 1:
+            before = {_second(each) for each in found.values() if each.received_at and each.received_at < since}
+            if last or len(before) > 1:
                 break
-        second = max((each.received_at for each in found.values() if each.received_at), default=None)
-        return tuple(each for each in found.values() if each.received_at == second)
+        second = max((each for each in before if each), default=None)
+        return tuple(
+            each
+            for each in found.values()
+            if _second(each) == second or (each.received_at is not None and each.received_at >= since)
+        )
 
     async def changes(self, state: str, most: int) -> Changes | StateLost | Deferred:
         body = sync_folder_items.request(self._address, state, most, impersonate=self._impersonate)
@@ -268,3 +276,7 @@ def _codes(answers: Sequence[ResponseMessage] | Trouble) -> set[str]:
 
 def _refuses_the_shape(answers: Sequence[ResponseMessage] | Trouble) -> bool:
     return _codes(answers) <= _SHAPE_REFUSED
+
+
+def _second(arrival: Arrival) -> datetime | None:
+    return arrival.received_at and arrival.received_at.replace(microsecond=0)

@@ -7,6 +7,7 @@ confirmed what it passes. One that is too old does no harm: it publishes the sam
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Final, Literal
 
 import orjson
@@ -84,15 +85,21 @@ def read(note: str) -> Cursor | None:
     return Cursor(state, since.replace(tzinfo=since.tzinfo or UTC) if since else None, present, walking, dealt)
 
 
-def first(start: Literal["now", "all"] | datetime, newest: Sequence[Arrival], now: datetime) -> Cursor:
-    """Where a mailbox begins that was never read.
+def first(
+    start: Literal["now", "all"] | datetime, newest: Sequence[Arrival], now: datetime, known_at: datetime
+) -> Cursor:
+    """Where a mailbox begins that was never read, and is known since `known_at`.
 
-    "now" is the time of the newest mail by the server's own clock, since ours may differ from it. An empty Inbox owes
-    everything that will ever appear.
+    "now" is the time of the newest mail that was there before, by the server's own clock, since ours may differ from
+    it: what came between then and now by both is owed. Of a server that tells no more than seconds, mail of the very
+    second is not. An empty Inbox owes everything that will ever appear.
     """
     if isinstance(start, datetime):
         return Cursor(since=start if start.tzinfo else start.replace(tzinfo=UTC))
     if start == "all" or not newest:
         return Cursor()
-    moments = [each.received_at for each in newest if each.received_at is not None]
-    return Cursor(since=max(moments, default=now), present=tuple(each.id for each in newest)[:MOST_PRESENT])
+    before = [each for each in newest if each.received_at is None or not known_at <= each.received_at <= now]
+    since = max((each.received_at for each in before if each.received_at is not None), default=known_at)
+    since = since.replace(microsecond=0)
+    present = (each.id for each in before if each.received_at is None or each.received_at >= since)
+    return Cursor(since=since, present=tuple(islice(present, MOST_PRESENT)))

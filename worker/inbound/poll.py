@@ -10,6 +10,7 @@ repeats under the same ids.
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -75,15 +76,22 @@ class Desk:
 
 
 class Poll:
-    """Good for one ticket."""
+    """Good for one ticket. `known_at`: since when the mailbox is to be read, as far as this worker knows."""
 
-    def __init__(
-        self, desk: Desk, mailbox: IncomingMailbox, route: IncomingRoute, ticket: PollTicket, span: PollSpan = OFF
+    def __init__(  # noqa: PLR0913, PLR0917 - what a poll works with, once
+        self,
+        desk: Desk,
+        mailbox: IncomingMailbox,
+        route: IncomingRoute,
+        ticket: PollTicket,
+        known_at: datetime,
+        span: PollSpan = OFF,
     ) -> None:
         self._desk = desk
         self._mailbox = mailbox
         self._route = route
         self._ticket = ticket
+        self._known_at = known_at
         self._cursor = Cursor()
         self._kept = ticket.kept
         self._stuck = ""
@@ -155,11 +163,11 @@ class Poll:
         kept = cursors.read(note) if note is not None else None
         if kept is not None:
             return kept
-        newest = await self._mailbox.newest()
+        newest = await self._mailbox.newest(self._known_at)
         if isinstance(newest, Deferred):
             return newest
         start = self._route.profile.start
-        first = cursors.first(start, newest, self._desk.clock.now())
+        first = cursors.first(start, newest, self._desk.clock.now(), self._known_at)
         maillog.first_sync(
             self._ticket.mailbox, self._ticket.profile, since=rfc3339(first.since) if first.since else "ever"
         )

@@ -5,8 +5,9 @@ A ticket is acked when its poll has ended, so the broker gives the ticket of a w
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -31,21 +32,25 @@ _log = structlog.get_logger("inbound")
 
 
 class Poller:
-    """`routes` are the mailboxes this worker knows; of one profile so many are polled at once as `concurrency` says."""
+    """`routes` are the mailboxes this worker knows, `known_at` tells of each since when; of one profile so many are
+    polled at once as `concurrency` says.
+    """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a poll works with, once
         self,
         desk: Desk,
         transport: IncomingTransport,
         routes: Sequence[IncomingRoute],
         pauses: Pauses,
         *,
+        known_at: Callable[[WorkingMailbox], datetime],
         concurrency: int,
     ) -> None:
         self._desk = desk
         self._transport = transport
         self._pauses = pauses
         self._routes: dict[WorkingMailbox, IncomingRoute] = {}
+        self._known_at = known_at
         self.renew(routes)
         self._turns: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(concurrency))
         self._under_way: set[WorkingMailbox] = set()
@@ -114,7 +119,8 @@ class Poller:
     async def _run(self, ticket: PollTicket, route: IncomingRoute, span: PollSpan) -> Polled:
         limit = asyncio.timeout(POLL_SECONDS)
         try:
-            poll = Poll(self._desk, self._transport.incoming(route.working), route, ticket, span)
+            mailbox, known_at = self._transport.incoming(route.working), self._known_at(route.working)
+            poll = Poll(self._desk, mailbox, route, ticket, known_at, span)
             async with limit:
                 return await poll.run()
         except Unconfirmed:

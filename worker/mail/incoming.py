@@ -21,7 +21,9 @@ Sink = Callable[[bytes], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Something that appeared in the Inbox. `received_at` is the server's own time, None where it has none."""
+    """Something that appeared in the Inbox. `received_at` is the server's own time, in whole seconds unless said
+    otherwise, None where it has none.
+    """
 
     id: str
     received_at: datetime | None
@@ -135,8 +137,10 @@ class IncomingMailbox(Protocol):
     async def keep(self, note: str) -> Deferred | None:
         """Keep this note in the mailbox, in place of the one before. Of two at once either may win."""
 
-    async def newest(self) -> tuple[Arrival, ...] | Deferred:
-        """Those that were received last: all of the newest second in the Inbox, none if the Inbox is empty."""
+    async def newest(self, since: datetime) -> tuple[Arrival, ...] | Deferred:
+        """What was received in the Inbox since then, and all of the newest second before; none if it is empty. Their
+        times are to the millisecond, where the server tells that.
+        """
 
     async def changes(self, state: str, most: int) -> Changes | StateLost | Deferred:
         """What happened in the Inbox since `state`, at most so many changes; "" is since ever.

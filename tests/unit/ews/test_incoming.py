@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from tests.unit.ews.build import failure, fault, response, success
+from tests.unit.ews.build import NOON, failure, fault, response, success
 from tests.unit.ews.server import Half, Request, Script, Server, cuts, hangs, http, says, serving
 from worker.clock import SystemClock
 from worker.ews.client import EwsTransport
@@ -493,8 +494,27 @@ async def test_the_newest_are_read_on_until_an_older_second_shows() -> None:
     new, old = "2026-11-23T12:00:00Z", "2026-11-23T11:59:59Z"
     scripts = (page(0, new, last=False), page(49, new, last=False), page(99, old, last=False))
     async with mailbox_on(*scripts) as (mailbox, server):
-        newest = await mailbox.newest()
+        newest = await mailbox.newest(NOON + timedelta(minutes=1))
 
     assert isinstance(newest, tuple)
     assert [each.id for each in newest] == [f"{number}" for number in range(99)]
     assert len(server.requests) == 3
+
+
+async def test_what_came_since_a_time_is_read_with_the_second_before() -> None:
+    def page(times: dict[str, int], *, last: bool) -> Script:
+        rows = "".join(
+            f'<t:Message><t:ItemId Id="{name}"/><t:DateTimeReceived>2026-11-23T12:00:0{second}Z</t:DateTimeReceived>'
+            "</t:Message>"
+            for name, second in times.items()
+        )
+        root = f'<m:RootFolder IncludesLastItemInRange="{str(last).lower()}"><t:Items>{rows}</t:Items></m:RootFolder>'
+        return ok("FindItem", root)
+
+    scripts = (page({"e": 9, "d": 5}, last=False), page({"c": 4, "b": 4, "a": 3}, last=False))
+    async with mailbox_on(*scripts) as (mailbox, server):
+        newest = await mailbox.newest(NOON + timedelta(seconds=5))
+
+    assert isinstance(newest, tuple)
+    assert [each.id for each in newest] == ["e", "d", "c", "b"]
+    assert len(server.requests) == 2

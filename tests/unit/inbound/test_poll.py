@@ -126,7 +126,7 @@ class Reading:
         ticket = PollTicket(1, "In", address(0), note=self.watch.note, kept=self.watch.kept, suspect=suspect)
         before = self.watch.stuck
         self.watch = await Poll(
-            Desk(broker, port, intake, clock), cast("IncomingMailbox", self.mailbox), route, ticket
+            Desk(broker, port, intake, clock), cast("IncomingMailbox", self.mailbox), route, ticket, clock.now()
         ).run()
         self.stuck_polls = self.stuck_polls + 1 if self.watch.stuck == before else 1
         return self.watch

@@ -37,6 +37,7 @@ async def worked(
         inboxes,
         directory(Plan(1, mailboxes=1)).incoming(),
         pauses or Pauses(clock),
+        known_at=lambda _: clock.now(),
         concurrency=1,
     )
     for each in given:
@@ -140,38 +141,42 @@ class Turns:
         self.routes = directory(Plan(1, mailboxes=2)).incoming()
         intake = Intake(MemoryStore(), Rules(key=None, prefix="CRM:", inline_bytes=3, most_bytes=1000), clock)
         self.desk = Desk(*as_ports(self.session), intake, clock)
-        self.poller = Poller(self.desk, self.inboxes, self.routes, Pauses(clock), concurrency=1)
+        self.poller = Poller(
+            self.desk, self.inboxes, self.routes, Pauses(clock), known_at=lambda _: clock.now(), concurrency=1
+        )
 
-    async def reports(self, between: Callable[[], None]) -> list[Polled]:
-        """What is reported when that happens while the second waits for its turn."""
-        for number in range(2):
-            await self.session.issue(tickets.write(PollTicket(number, "In", address(number))))
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(2):
-                tasks.create_task(self.poller.take(await self.session.next(self.fleet.polls)))
-                await asyncio.sleep(0)
-            between()
-        found = [tickets.read(self.session.reports.get_nowait(), Polled) for _ in range(self.session.reports.qsize())]
-        return sorted((each for each in found if each), key=lambda each: each.number)
+
+async def reported(between: Callable[[Turns], None], inboxes: Inboxes | None = None) -> tuple[Turns, list[Polled]]:
+    """What is reported when that happens while the second waits for its turn."""
+    turns = Turns(inboxes) if inboxes else Turns()
+    for number in range(2):
+        await turns.session.issue(tickets.write(PollTicket(number, "In", address(number))))
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(2):
+            tasks.create_task(turns.poller.take(await turns.session.next(turns.fleet.polls)))
+            await asyncio.sleep(0)
+        between(turns)
+    reports = turns.session.reports
+    found = [tickets.read(reports.get_nowait(), Polled) for _ in range(reports.qsize())]
+    return turns, sorted((each for each in found if each), key=lambda each: each.number)
 
 
 def test_a_mailbox_that_goes_while_it_waits_for_its_turn_is_unknown() -> None:
-    turns = Turns()
-    first, second = run(turns.reports(lambda: turns.poller.renew(turns.routes[:1])))
+    _, (first, second) = run(reported(lambda turns: turns.poller.renew(turns.routes[:1])))
     assert first.reason is None
     assert second.reason is not None
     assert second.reason.code == "unknown-mailbox"
 
 
 def test_a_mailbox_that_nobody_knows_the_way_to_costs_its_poll_only() -> None:
-    for report in run(Turns(Gone(1, InboxFaults())).reports(lambda: None)):
+    _, reports = run(reported(lambda _: None, Gone(1, InboxFaults())))
+    for report in reports:
         assert report.reason is not None
         assert report.reason.code == "internal-error"
 
 
 def test_a_worker_that_stops_begins_no_poll() -> None:
-    turns = Turns()
-    reports = run(turns.reports(turns.desk.stopping.set))
+    turns, reports = run(reported(lambda turns: turns.desk.stopping.set()))
     assert [each.number for each in reports] == [0]
     assert len(turns.fleet.polls) == 1, "the other ticket is the broker's again"
 

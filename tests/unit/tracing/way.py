@@ -150,7 +150,7 @@ async def polled(*mails: IncomingMail, denied: bool = False) -> tuple[Memory, li
     intake = Intake(MemoryStore(), Rules(key=KEY, prefix="CRM:", inline_bytes=3, most_bytes=1000), clock)
     desk = Desk(broker, port, intake, clock, tracing=memory.tracing)
     routes = directory(Plan(1, mailboxes=1, start="all")).incoming()
-    poller = Poller(desk, inboxes, routes, Pauses(clock), concurrency=1)
+    poller = Poller(desk, inboxes, routes, Pauses(clock), known_at=lambda _: clock.now(), concurrency=1)
     await session.issue(tickets.write(PollTicket(0, "In", address(0))))
     async with asyncio.timeout(3600):
         await poller.take(await session.next(fleet.polls))

@@ -6,7 +6,7 @@ from typing import Final
 from lxml import etree
 
 from worker.ews.answer import ResponseMessage
-from worker.ews.item import received_second
+from worker.ews.item import moment
 from worker.ews.template import MESSAGES, TYPES, Filled, Template, build, folder, place
 from worker.ews.text import escaped
 from worker.mail.incoming import Arrival
@@ -28,7 +28,8 @@ def _template(impersonate: bool) -> Template:  # noqa: FBT001 - a key of the cac
         "SortOrder": {"FieldOrder": [{"_value_1": [received], "Order": "Descending"}]},
         "ParentFolderIds": {"_value_1": [folder("inbox")]},
     }
-    return Template(etree.tostring(build("FindItem", body, impersonate=impersonate)))
+    envelope = build("FindItem", body, impersonate=impersonate, DateTimePrecision="Milliseconds")
+    return Template(etree.tostring(envelope))
 
 
 def request(mailbox: str, *, offset: int, size: int, impersonate: bool) -> Filled:
@@ -48,5 +49,5 @@ def page(message: ResponseMessage) -> tuple[list[Arrival], bool] | None:
     for item in root.iterfind(f"{_T}Items/*"):
         identity = item.find(_T + "ItemId")
         if identity is not None and identity.get("Id"):
-            arrivals.append(Arrival(identity.get("Id") or "", received_second(item.findtext(_T + "DateTimeReceived"))))
+            arrivals.append(Arrival(identity.get("Id") or "", moment(item.findtext(_T + "DateTimeReceived"))))
     return arrivals, root.get("IncludesLastItemInRange", str(not arrivals).lower()) in ("true", "1")
