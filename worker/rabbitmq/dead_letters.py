@@ -26,6 +26,9 @@ from worker.rabbitmq.topology import BULK, DEAD, ITEMS, OUTBOUND
 WINDOW: Final = 10
 """Messages in memory at once; each has 12 MiB at most, by default."""
 
+BUSY_SECONDS: Final = 0.5
+"""After so long a queue is asked again that seems to be empty."""
+
 QUIET_SECONDS: Final = 3.0
 """So long without another message means that somebody else has taken the rest."""
 
@@ -69,10 +72,17 @@ class DeadLetters:
         self._session = session
 
     async def count(self) -> int:
+        """Of a quorum queue that does not say within 250 ms how many it has, RabbitMQ says that it has none
+        (rabbit_fifo_client, stat): so none is only believed when it is said twice.
+        """
         with closing_told():
             channel = await self._session.channel()
-            queue = await channel.declare_queue(DEAD, passive=True)
-        return queue.declaration_result.message_count or 0
+            for pause in (0.0, BUSY_SECONDS):
+                await asyncio.sleep(pause)
+                queue = await channel.declare_queue(DEAD, passive=True)
+                if count := queue.declaration_result.message_count:
+                    return count
+        return 0
 
     async def letters(self) -> AsyncIterator[DeadLetter]:
         async for taken in self._walk():
