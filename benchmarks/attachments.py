@@ -25,7 +25,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from scripts.file_host import FileHost, file_host, random_file
-from scripts.fleet import Fleet, reading
+from scripts.fleet import Fleet
+from scripts.fleet_profiles import reading
 from scripts.samples import event
 
 BEA = "bea@contoso.example"

@@ -29,7 +29,8 @@ from rich.table import Table
 
 from benchmarks.exactly_once import Watch, kill_broker, kill_workers
 from scripts.arrivals import arrival
-from scripts.fleet import Fleet, reading
+from scripts.fleet import Fleet
+from scripts.fleet_profiles import reading
 
 WORKERS = 3
 LIMIT_SECONDS = 1800

@@ -27,7 +27,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from scripts.fleet import PROFILES, Fleet
+from scripts.fleet import Fleet
+from scripts.fleet_profiles import PROFILES
 from scripts.gate import Gate, Mode
 from scripts.samples import request
 

@@ -24,7 +24,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 from scripts.arrivals import arrival
-from scripts.fleet import Fleet, eventually, reading
+from scripts.eventually import eventually
+from scripts.fleet import Fleet
+from scripts.fleet_profiles import reading
 
 Row = dict[str, Any]
 

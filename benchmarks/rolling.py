@@ -30,7 +30,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 from scripts.arrivals import arrival
-from scripts.fleet import Fleet, eventually, reading
+from scripts.eventually import eventually
+from scripts.fleet import Fleet
+from scripts.fleet_profiles import reading
 from scripts.samples import event
 from worker.settings import Settings
 

@@ -24,7 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.arrivals import arrival
-from scripts.fleet import Fleet, reading
+from scripts.fleet import Fleet
+from scripts.fleet_profiles import reading
 from scripts.samples import event
 
 ROOT = Path(__file__).parents[1]

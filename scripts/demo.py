@@ -24,7 +24,8 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from scripts.fleet import Fleet, reading
+from scripts.fleet import Fleet
+from scripts.fleet_profiles import reading
 from scripts.given_broker import queue_in_use, remove_topology
 from scripts.samples import DOMAIN, event
 

@@ -13,7 +13,8 @@ import aiohttp
 import orjson
 import yaml
 
-from scripts.fleet import Fleet, eventually
+from scripts.eventually import eventually
+from scripts.fleet import Fleet
 from scripts.private_broker import free_ports
 from tests.deploy.given import PROMETHEUS, tool
 

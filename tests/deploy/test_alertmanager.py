@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 import yaml
 
-from scripts.fleet import eventually
+from scripts.eventually import eventually
 from scripts.private_broker import free_ports
 from tests.deploy.compose import compose
 from tests.deploy.given import ALERTS, PROMETHEUS, tool

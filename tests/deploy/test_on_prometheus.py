@@ -17,7 +17,9 @@ import pytest
 import pytest_asyncio
 
 from scripts.arrivals import arrival
-from scripts.fleet import Fleet, eventually, reading
+from scripts.eventually import eventually
+from scripts.fleet import Fleet
+from scripts.fleet_profiles import reading
 from scripts.private_broker import PrivateBroker, free_ports
 from scripts.samples import request
 from tests.deploy.given import Query, dashboard_queries, metrics_in, rules, runbook_queries

@@ -16,7 +16,8 @@ from typing import Final
 import aiohttp
 import pytest
 
-from scripts.fleet import PROFILES, eventually
+from scripts.eventually import eventually
+from scripts.fleet_profiles import PROFILES
 from scripts.private_broker import free_ports
 from worker.sandbox.exchange import Exchange
 from worker.sandbox.server import Sandbox

@@ -11,8 +11,10 @@ import aiormq
 import pytest
 from aio_pika.abc import AbstractChannel
 
-from scripts.fleet import DEAD_QUEUE, Fleet, reading
+from scripts.fleet import Fleet
+from scripts.fleet_profiles import reading
 from scripts.private_broker import PrivateBroker
+from scripts.queues import DEAD_QUEUE
 from scripts.samples import request
 from tests.examples.crm import Crm
 from tests.unit.docs import example

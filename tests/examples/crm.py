@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.fleet import eventually
+from scripts.eventually import eventually
 from tests.unit.docs import ROOT
 
 COMMAND = (sys.executable, "-m", "examples.crm")

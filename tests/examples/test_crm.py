@@ -10,7 +10,10 @@ from threading import Barrier
 import pytest
 
 from examples.crm.store import Store
-from scripts.fleet import INBOUND_QUEUE, STATUS_QUEUE, Fleet, eventually, reading
+from scripts.eventually import eventually
+from scripts.fleet import Fleet
+from scripts.fleet_profiles import reading
+from scripts.queues import INBOUND_QUEUE, STATUS_QUEUE
 from tests.examples.crm import SECONDS, Crm, kill
 from tests.integration.rabbitmq.wire import wired
 

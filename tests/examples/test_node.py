@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.fleet import Fleet, reading
+from scripts.fleet import Fleet
+from scripts.fleet_profiles import reading
 from tests.unit.docs import ROOT
 
 HERE = ROOT / "examples/node"

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from scripts.fleet import PROFILES
+from scripts.fleet_profiles import PROFILES
 
 ROUTER, SEND_AS, DELEGATE = (f"{each}@contoso.example" for each in ("router", "delegate", "behalf"))
 """The sandbox's service accounts: it may impersonate, send as, send on behalf of, all."""

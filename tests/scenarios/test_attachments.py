@@ -12,7 +12,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from scripts.file_host import FileHost, file_host, random_file
-from scripts.fleet import Fleet, reading
+from scripts.fleet import Fleet
+from scripts.fleet_profiles import reading
 from scripts.samples import request
 from tests.scenarios.conftest import StartFleet, assert_each_once
 

@@ -11,7 +11,9 @@ import pytest
 import pytest_asyncio
 from aio_pika.abc import AbstractIncomingMessage
 
-from scripts.fleet import DEAD_QUEUE, Fleet, eventually
+from scripts.eventually import eventually
+from scripts.fleet import Fleet
+from scripts.queues import DEAD_QUEUE
 from scripts.samples import BODY, request
 from tests.unit.events.bad_events import BAD, EMAIL_ID, Bad
 from tests.unit.events.sample import full

@@ -8,8 +8,10 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
-from scripts.fleet import STATUS_QUEUE, Fleet, eventually
+from scripts.eventually import eventually
+from scripts.fleet import Fleet
 from scripts.private_broker import PrivateBroker
+from scripts.queues import STATUS_QUEUE
 from scripts.samples import event
 from worker.outbound.settle import GIVE_BACK_SECONDS
 

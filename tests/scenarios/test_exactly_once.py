@@ -5,7 +5,7 @@ The same at full size: `python -m benchmarks.exactly_once`.
 
 import signal
 
-from scripts.fleet import eventually
+from scripts.eventually import eventually
 from scripts.samples import event
 from tests.scenarios.conftest import StartFleet, assert_each_once
 

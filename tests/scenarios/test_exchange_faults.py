@@ -10,7 +10,8 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
-from scripts.fleet import Fleet, eventually
+from scripts.eventually import eventually
+from scripts.fleet import Fleet
 from scripts.samples import request
 from tests.scenarios.accounts import ACCOUNTS, DELEGATE, ENVIRONMENT, PASSWORD_FILES
 from worker.sandbox.faults import KINDS

@@ -16,7 +16,10 @@ import orjson
 import pytest
 
 from scripts.arrivals import arrival
-from scripts.fleet import COMMAND, DEAD_QUEUE, Fleet, eventually, reading
+from scripts.eventually import eventually
+from scripts.fleet import COMMAND, Fleet
+from scripts.fleet_profiles import reading
+from scripts.queues import DEAD_QUEUE
 from scripts.samples import request
 from tests.integration.ews_by_hand import Client, folder_id
 from tests.scenarios.conftest import StartFleet

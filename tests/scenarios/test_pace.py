@@ -6,7 +6,8 @@ from itertools import pairwise
 import pytest
 
 from benchmarks.fairness import CAMPAIGN, DOWN, LIMITED, behind_a_gate, campaign, others_seconds, outage
-from scripts.fleet import Fleet, eventually
+from scripts.eventually import eventually
+from scripts.fleet import Fleet
 from scripts.samples import request
 from tests.integration.rabbitmq.commands import Command
 from tests.scenarios.conftest import StartFleet

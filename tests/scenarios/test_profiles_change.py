@@ -12,7 +12,10 @@ from typing import Any, Final
 
 import pytest
 
-from scripts.fleet import COMMAND, DEAD_QUEUE, PROFILES, Fleet, eventually
+from scripts.eventually import eventually
+from scripts.fleet import COMMAND, Fleet
+from scripts.fleet_profiles import PROFILES
+from scripts.queues import DEAD_QUEUE
 from scripts.samples import event, request
 from tests.scenarios.conftest import StartFleet, assert_each_once
 

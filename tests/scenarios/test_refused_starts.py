@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from scripts.fleet import PROFILES
+from scripts.fleet_profiles import PROFILES
 from worker.settings import Settings
 
 SECRET: Final = "hunter2"

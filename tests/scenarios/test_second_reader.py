@@ -19,7 +19,8 @@ from exchangelib import (
     close_connections,
 )
 
-from scripts.fleet import Fleet, reading
+from scripts.fleet import Fleet
+from scripts.fleet_profiles import reading
 from tests.scenarios.conftest import StartFleet
 from tests.scenarios.test_mail_comes_in import first_sync
 

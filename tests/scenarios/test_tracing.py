@@ -14,7 +14,10 @@ from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from scripts.fleet import Fleet, eventually, message, reading
+from scripts.crm_side import message
+from scripts.eventually import eventually
+from scripts.fleet import Fleet
+from scripts.fleet_profiles import reading
 from scripts.private_broker import free_ports
 from scripts.samples import BODY, request
 from tests.scenarios.conftest import StartFleet, assert_each_once

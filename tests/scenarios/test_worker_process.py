@@ -15,7 +15,8 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from scripts.fleet import Fleet, eventually
+from scripts.eventually import eventually
+from scripts.fleet import Fleet
 from scripts.samples import request
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

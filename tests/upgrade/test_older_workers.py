@@ -6,7 +6,8 @@ import aio_pika
 import orjson
 import pytest
 
-from scripts.fleet import message, reading
+from scripts.crm_side import message
+from scripts.fleet_profiles import reading
 from scripts.samples import request
 from tests.scenarios.conftest import StartFleet, assert_each_once
 from tests.upgrade import older

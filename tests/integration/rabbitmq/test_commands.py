@@ -13,7 +13,7 @@ from typing import Any
 import aio_pika
 import pytest
 
-from scripts.fleet import eventually
+from scripts.eventually import eventually
 from tests.integration.rabbitmq.commands import Command
 from tests.integration.rabbitmq.watching import SECONDS, Queues
 from worker.clock import rfc3339

@@ -9,7 +9,7 @@ from datetime import datetime
 import aio_pika
 import pytest
 
-from scripts.fleet import eventually
+from scripts.eventually import eventually
 from scripts.private_broker import PrivateBroker
 from tests.integration.rabbitmq.watching import SECONDS, Inbox, Queues, outbound
 from tests.integration.rabbitmq.wire import wired

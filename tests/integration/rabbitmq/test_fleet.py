@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import aio_pika
 import pytest
 
-from scripts.fleet import eventually
+from scripts.eventually import eventually
 from tests.integration.rabbitmq.commands import Command
 from tests.integration.rabbitmq.watching import SECONDS, Inbox, Queues
 from worker.events.fleet import MOST, InboundState, MailboxState, OutboundState, WorkerState

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.fleet import PROFILES
+from scripts.fleet_profiles import PROFILES
 from tests.integration.rabbitmq.commands import Command
 from tests.integration.rabbitmq.watching import SECONDS, Inbox, Queues
 from worker.clock import SystemClock

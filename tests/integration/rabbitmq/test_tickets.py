@@ -5,7 +5,7 @@ import asyncio
 import aio_pika
 import pytest
 
-from scripts.fleet import eventually
+from scripts.eventually import eventually
 from tests.integration.rabbitmq.watching import SECONDS, Inbox, Queues
 from tests.integration.rabbitmq.wire import wired
 from worker.events.broker import Burial, Unconfirmed

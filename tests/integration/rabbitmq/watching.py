@@ -12,7 +12,7 @@ from pamqp.base import Frame
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
-from scripts.fleet import eventually
+from scripts.eventually import eventually
 from worker.events.broker import Delivery
 from worker.rabbitmq.consumer import Take
 from worker.rabbitmq.topology import BULK, OUTBOUND
