@@ -25,8 +25,9 @@ from worker.cli import group, run
 from worker.events.decode import SendRequest, decode
 from worker.ews.answer import INCOMPLETE
 from worker.ews.codes import TABLE
+from worker.ews.http_answer import Answer, NoAnswer
 from worker.ews.http_status import of_status
-from worker.ews.transport import USER_AGENT, Answer, NoAnswer
+from worker.ews.transport import USER_AGENT
 from worker.ews.trouble import Trail
 from worker.mail.message_id import TRACE_HEADER
 from worker.mail.stamp import PROPERTY_NAME, PROPERTY_SET

@@ -14,9 +14,9 @@ from lxml import etree
 
 from worker.ews import remedies
 from worker.ews.codes import Disposition, Verdict, verdict_on
+from worker.ews.http_answer import Answer
 from worker.ews.http_status import is_final, of_status
 from worker.ews.template import MESSAGES, SOAP, TYPES
-from worker.ews.transport import Answer
 from worker.ews.trouble import Trail, Trouble
 from worker.mail.outcome import Scope
 

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from worker.ews.connection import Connection
 from worker.ews.endpoint import Account, BasicSignIn, NtlmSignIn
-from worker.ews.transport import Answer
+from worker.ews.http_answer import Answer
 
 UNAUTHORIZED: Final = 401
 

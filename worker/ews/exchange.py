@@ -18,10 +18,11 @@ from worker.ews.autodiscover.lookup import Lookup
 from worker.ews.autodiscover.steps import Findings, Result
 from worker.ews.codes import Disposition, Verdict, judged, verdict_on
 from worker.ews.endpoint import Endpoint, NtlmSignIn, OAuthSignIn
+from worker.ews.http_answer import Answer, NoAnswer
 from worker.ews.moved import may_have_moved
 from worker.ews.oauth import Tokens
 from worker.ews.template import Filled
-from worker.ews.transport import USER_AGENT, Answer, NoAnswer, Wire
+from worker.ews.transport import USER_AGENT, Wire
 from worker.ews.trouble import Trail, Trouble, Unfit
 from worker.ews.wires import Wires
 from worker.mail.incoming import Sink

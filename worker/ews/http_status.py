@@ -5,7 +5,7 @@ from typing import Final
 
 from worker.ews import remedies
 from worker.ews.codes import BUSY, Disposition, Verdict, judged
-from worker.ews.transport import Answer
+from worker.ews.http_answer import Answer
 from worker.ews.trouble import Trail, Trouble
 from worker.mail.outcome import Scope
 

@@ -11,6 +11,7 @@ from worker.ews.answer import ResponseMessage, read, read_root
 from worker.ews.content import ContentReader
 from worker.ews.exchange import Exchange, Request, whole
 from worker.ews.folders import Folders
+from worker.ews.http_answer import Answer
 from worker.ews.operations import (
     conversation,
     finish,
@@ -24,7 +25,6 @@ from worker.ews.operations.get_attachment import Form
 from worker.ews.operations.get_item import Extent
 from worker.ews.reading import beyond_item, of_finish, of_mail, of_mailbox
 from worker.ews.template import Filled
-from worker.ews.transport import Answer
 from worker.ews.trouble import Trail, Trouble
 from worker.mail.incoming import (
     Arrival,

@@ -13,10 +13,10 @@ from worker.clock import Clock
 from worker.ews.affinity import Affinity
 from worker.ews.answer import UNREADABLE, read
 from worker.ews.exchange import Exchange, Request
+from worker.ews.http_answer import Answer
 from worker.ews.operations import streaming
 from worker.ews.portions import Portions
 from worker.ews.reading import of_mailbox
-from worker.ews.transport import Answer
 from worker.ews.trouble import Trail, Trouble
 from worker.mail.outcome import NO_ANSWER, Reason, Scope
 from worker.mail.transport import WorkingMailbox

@@ -3,8 +3,8 @@
 from worker.ews.auth import UNAUTHORIZED, Flow, Greeting
 from worker.ews.connection import Connection
 from worker.ews.endpoint import NtlmSignIn
+from worker.ews.http_answer import Answer
 from worker.ews.ntlm import Ntlm
-from worker.ews.transport import Answer
 
 
 class Negotiated:

@@ -17,7 +17,8 @@ from worker.clock import Clock
 from worker.ews import remedies
 from worker.ews.endpoint import Endpoint
 from worker.ews.exchange import NOT_REACHED
-from worker.ews.transport import certificate_kind, proxy_for
+from worker.ews.http_answer import certificate_kind
+from worker.ews.proxy import proxy_for
 from worker.mail.checks import Finding, Verdict, passed, skipped
 from worker.tls import client_context
 

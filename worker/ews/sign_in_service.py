@@ -20,6 +20,7 @@ from requests.adapters import HTTPAdapter
 
 from worker.ews.credential import Credential, credential
 from worker.ews.endpoint import OAuthSignIn
+from worker.ews.proxy import proxy_for
 from worker.ews.token_answer import (
     HEEDED,
     Granted,
@@ -32,7 +33,6 @@ from worker.ews.token_answer import (
     unknown,
     untrusted,
 )
-from worker.ews.transport import proxy_for
 from worker.settings import ConfigurationError
 from worker.tls import client_context
 

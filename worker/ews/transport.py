@@ -6,14 +6,10 @@ A request is sent once. Nothing here retries, follows a redirect or keeps a cook
 import asyncio
 import contextlib
 import re
-import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
-from typing import Final, Literal
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from typing import Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -21,16 +17,15 @@ from aiohttp.abc import AbstractResolver
 from worker import __version__
 from worker.clock import Clock
 from worker.ews.connection import Connection, Connector
-from worker.ews.upload import Upload
-from worker.http_error import said
+from worker.ews.http_answer import Answer, NoAnswer, no_answer
+from worker.ews.proxy import proxy_for
+from worker.ews.upload import CHUNK_BYTES, Upload, chunks
 from worker.mail.incoming import Sink
-from worker.profiles.model import is_loopback
 from worker.tls import client_context
 
 USER_AGENT: Final = f"crm-mail-router/{__version__}"
 
 MAX_ANSWER_BYTES: Final = 16 * 2**20
-_CHUNK_BYTES: Final = 256 * 2**10
 _CONNECT_SECONDS: Final = 15.0
 _SLOWEST_BYTES_PER_SECOND: Final = 64 * 2**10
 """A request that is taken more slowly than this is given up: 55 MB may take a quarter of an hour."""
@@ -45,61 +40,6 @@ _LONGEST_HEADER: Final = 64 * 2**10
 """Diagnostics and proxies' cookies grow beyond what aiohttp takes by default; an answer is not to be lost for that."""
 
 _SECONDS: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
-_QUOTED: Final = re.compile(r'"[^"]*"')
-_SCHEME: Final = re.compile(r"(?:^|,)\s*([A-Za-z][A-Za-z0-9-]*)(?=\s|,|$)")
-"""In WWW-Authenticate without what is quoted there; a parameter is followed by an equals sign."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole HTTP response. Header names compare without case. `cookies` are those it sets, whatever for."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    retry_after_seconds: float | None = None
-    cookies: Mapping[str, str] = field(default_factory=dict)
-    challenges: Sequence[str] = ()
-    """What the lines of WWW-Authenticate say, as a rule one for each way to sign in."""
-
-    @property
-    def ok(self) -> bool:
-        return self.status == 200  # noqa: PLR2004 - HTTP's "OK"
-
-    @property
-    def busy(self) -> bool:
-        return self.status in (429, 503)
-
-    @property
-    def schemes(self) -> frozenset[str]:
-        """The ways to sign in that a refusal names, in lower case (RFC 9110, 11.6.1)."""
-        bare = (_QUOTED.sub("", each) for each in self.challenges)
-        return frozenset(name.casefold() for each in bare for name in _SCHEME.findall(each))
-
-    def offered(self, scheme: str) -> str:
-        """What comes with one way to sign in, "" for nothing. Several may stand in one line."""
-        parts = (part.strip() for each in self.challenges for part in _QUOTED.sub("", each).split(","))
-        found = (part.partition(" ") for part in parts)
-        return next((rest.strip() for name, _, rest in found if name.casefold() == scheme.casefold()), "")
-
-
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
-    """No whole response. `sent` is False only where no connection was ever had: then nothing can have been done."""
-
-    kind: Literal[
-        "unreachable",
-        "certificate",
-        "certificate-untrusted",
-        "certificate-name",
-        "certificate-expired",
-        "proxy",
-        "timeout",
-        "cut",
-        "too-large",
-    ]
-    sent: bool
-    text: str
 
 
 class Wire:
@@ -152,8 +92,8 @@ class Wire:
         size = sum(map(len, body))
         patience = asyncio.timeout(self._timeout_seconds)
         in_memory = [piece for piece in body if isinstance(piece, bytes)]
-        small = size <= _CHUNK_BYTES and len(in_memory) == len(body)
-        data = b"".join(in_memory) if small else _chunks(body, self._prolonging(patience, size))
+        small = size <= CHUNK_BYTES and len(in_memory) == len(body)
+        data = b"".join(in_memory) if small else chunks(body, self._prolonging(patience, size))
         try:
             async with (
                 patience,
@@ -168,7 +108,7 @@ class Wire:
             ):
                 return self._noted(await self._whole(response), reused=state.reused)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return self._noted(_no_answer(error, sent=state.connected), reused=state.reused)
+            return self._noted(no_answer(error, sent=state.connected), reused=state.reused)
 
     async def get(self, headers: Mapping[str, str]) -> Answer | NoAnswer:
         """Ask for what is there. A question does nothing: where a kept connection was cut, it may be put twice."""
@@ -182,7 +122,7 @@ class Wire:
             ):
                 return await self._whole(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return _no_answer(error, sent=state.connected)
+            return no_answer(error, sent=state.connected)
 
     async def pour(
         self, headers: Mapping[str, str], body: Sequence[bytes | Upload], sink: Sink, quiet_seconds: float
@@ -211,13 +151,13 @@ class Wire:
                     if response.status != 200:  # noqa: PLR2004 - HTTP's "OK"
                         return await self._whole(response)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                return _no_answer(error, sent=state.connected)
+                return no_answer(error, sent=state.connected)
             while True:
                 try:
                     async with asyncio.timeout(quiet_seconds):
                         portion = await response.content.readany()
                 except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                    return _no_answer(error, sent=True)
+                    return no_answer(error, sent=True)
                 if not portion:
                     return Answer(response.status, response.headers, b"")
                 await sink(portion)
@@ -288,73 +228,3 @@ async def _bounded(content: aiohttp.StreamReader, most_bytes: int) -> bytes | No
             return None
         parts.append(part)
     return b"".join(parts)
-
-
-async def _chunks(body: Sequence[bytes | Upload], prolong: Callable[[], None]) -> AsyncIterator[bytes]:
-    """The pieces of a large request in portions: small ones together, large ones in slices, nothing copied whole."""
-    small: list[bytes] = []
-    size = 0
-    async for part in _parts(body):
-        if len(part) < _CHUNK_BYTES:
-            small.append(part)
-            size += len(part)
-        if small and (size >= _CHUNK_BYTES or len(part) >= _CHUNK_BYTES):
-            prolong()
-            yield b"".join(small)
-            small, size = [], 0
-        if len(part) >= _CHUNK_BYTES:
-            prolong()
-            yield part
-    prolong()
-    yield b"".join(small)
-    prolong()
-
-
-async def _parts(body: Sequence[bytes | Upload]) -> AsyncIterator[bytes]:
-    """Each piece, in portions of at most `_CHUNK_BYTES`."""
-    for piece in body:
-        if isinstance(piece, Upload):
-            async for portion in piece.portions():
-                yield portion
-        else:
-            for start in range(0, len(piece), _CHUNK_BYTES):
-                yield piece[start : start + _CHUNK_BYTES]
-
-
-def _no_answer(error: Exception, *, sent: bool) -> NoAnswer:
-    text = said(error)
-    match error:
-        case _ if sent:
-            kind: Literal["timeout", "cut"] = "timeout" if isinstance(error, TimeoutError) else "cut"
-            return NoAnswer(kind, sent=True, text=text)
-        case aiohttp.ClientConnectorCertificateError() as refused:
-            return NoAnswer(certificate_kind(refused.certificate_error), sent=False, text=text)
-        case aiohttp.ClientConnectorSSLError() | ssl.SSLError():
-            return NoAnswer("certificate", sent=False, text=text)
-        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError() | aiohttp.InvalidURL():
-            return NoAnswer("proxy", sent=False, text=text)
-        case _:
-            return NoAnswer("unreachable", sent=False, text=text)
-
-
-_EXPIRED, _NOT_YET_VALID = 10, 9
-_NAMES: Final = (62, 64)  # host name, IP address
-"""Of OpenSSL's X509_V_ERR_* (openssl-verify-options(1), "Diagnostics")."""
-
-
-def certificate_kind(error: Exception) -> Literal["certificate-untrusted", "certificate-name", "certificate-expired"]:
-    code = error.verify_code if isinstance(error, ssl.SSLCertVerificationError) else 0
-    if code in (_EXPIRED, _NOT_YET_VALID):
-        return "certificate-expired"
-    return "certificate-name" if code in _NAMES else "certificate-untrusted"
-
-
-def proxy_for(url: str) -> str | None:
-    """The proxy the environment names, none for this machine itself: what goes there may be in clear text.
-
-    Asked once: aiohttp would ask again, and read ~/.netrc, for every request.
-    """
-    parts = urlsplit(url)
-    if parts.hostname is None or is_loopback(parts.hostname) or proxy_bypass(parts.hostname):
-        return None
-    return getproxies().get(parts.scheme)

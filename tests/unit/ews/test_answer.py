@@ -8,10 +8,10 @@ from multidict import CIMultiDict
 
 from tests.unit.ews.build import NOON, back_off, envelope, failure, fault, item, page, response, row, success
 from worker.ews.answer import ResponseMessage, read, trail_of
+from worker.ews.http_answer import Answer
 from worker.ews.operations import find_item
 from worker.ews.operations.find_item import Page
 from worker.ews.operations.retire import swapped
-from worker.ews.transport import Answer
 from worker.ews.trouble import Trail, Trouble, of_draft, of_send
 from worker.mail.outcome import Deferred, Rejected, Scope, Unknown
 

@@ -8,8 +8,8 @@ import pytest
 from worker.ews.auth import Basic, Bearer, Greeting, NeedsToken, Step
 from worker.ews.connection import Connection
 from worker.ews.endpoint import BasicSignIn, Endpoint, NtlmSignIn
+from worker.ews.http_answer import Answer
 from worker.ews.negotiated import Negotiated
-from worker.ews.transport import Answer
 from worker.settings import ConfigurationError, SecretReference
 
 OK, REFUSED = Answer(200, {}, b""), Answer(401, {}, b"")

@@ -9,7 +9,8 @@ import trustme
 from tests.unit.ews.server import http, says, serving
 from worker.clock import SystemClock
 from worker.ews.connect_to import ConnectTo
-from worker.ews.transport import Answer, NoAnswer, Wire
+from worker.ews.http_answer import Answer, NoAnswer
+from worker.ews.transport import Wire
 from worker.settings import ConfigurationError, Settings
 
 NAME = "mail.contoso.example"

@@ -4,8 +4,8 @@ import pytest
 
 from worker.ews import remedies
 from worker.ews.answer import trail_of
+from worker.ews.http_answer import Answer
 from worker.ews.http_status import of_status
-from worker.ews.transport import Answer
 from worker.ews.trouble import Trail, Trouble
 from worker.mail.outcome import Scope
 

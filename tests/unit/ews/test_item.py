@@ -10,9 +10,9 @@ from lxml import etree
 
 from tests.unit.ews.build import TYPES, response, success
 from worker.ews.answer import ResponseMessage, read
+from worker.ews.http_answer import Answer
 from worker.ews.item import moment, read_mail, received_second
 from worker.ews.operations import conversation, newest, sync_folder_items, user_configuration
-from worker.ews.transport import Answer
 from worker.ews.trouble import Trail
 from worker.mail.address import Address
 from worker.mail.incoming import Arrival, Changes, File, IncomingMail, SentCopy

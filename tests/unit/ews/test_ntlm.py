@@ -15,9 +15,9 @@ from tests.unit.ews.ntlm_server import NtlmServer, letting_in
 from worker.clock import SystemClock
 from worker.ews.endpoint import Endpoint, NtlmSignIn
 from worker.ews.exchange import Exchange, Request
+from worker.ews.http_answer import Answer
 from worker.ews.lines import MOST
 from worker.ews.template import Filled
-from worker.ews.transport import Answer
 from worker.ews.trouble import Trail, Trouble
 from worker.settings import SecretReference
 

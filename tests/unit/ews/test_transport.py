@@ -15,7 +15,8 @@ import trustme
 
 from tests.unit.ews.server import Half, Request, Server, cuts, hangs, http, says, serving
 from worker.clock import SystemClock
-from worker.ews.transport import MAX_ANSWER_BYTES, Answer, NoAnswer, Wire
+from worker.ews.http_answer import Answer, NoAnswer
+from worker.ews.transport import MAX_ANSWER_BYTES, Wire
 
 OK = says(http(200, b"fine", "X-FEServer: EX01\r\n"))
 

@@ -17,8 +17,8 @@ from tests.unit.ews.build import FULL, PLAIN, SOAP, TYPES, whole
 from tests.unit.ews.server import http, serving
 from tests.unit.ews.test_exchange import lane_on
 from tests.unit.ews.test_transport import OK, wire_to
+from worker.ews.http_answer import Answer, NoAnswer
 from worker.ews.operations import create_item
-from worker.ews.transport import Answer, NoAnswer
 from worker.ews.upload import Upload
 from worker.mail.message import Attachment, Link, Message, Spooled
 from worker.mail.outcome import Rejected

@@ -15,7 +15,7 @@ from worker.ews import remedies
 from worker.ews.answer import root_of
 from worker.ews.autodiscover.questions import Question
 from worker.ews.autodiscover.steps import Method, Result
-from worker.ews.transport import Answer, NoAnswer
+from worker.ews.http_answer import Answer, NoAnswer
 
 _LONGEST_TEXT: Final = 200
 _REDIRECTS: Final = (301, 302, 303, 307, 308)

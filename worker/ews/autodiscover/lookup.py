@@ -19,7 +19,8 @@ from worker.ews.autodiscover.questions import Question
 from worker.ews.autodiscover.search import Search
 from worker.ews.autodiscover.steps import Findings, Result
 from worker.ews.endpoint import Account, OAuthSignIn
-from worker.ews.transport import USER_AGENT, Answer, NoAnswer, Wire
+from worker.ews.http_answer import Answer, NoAnswer
+from worker.ews.transport import USER_AGENT, Wire
 from worker.settings import ConfigurationError
 
 AskServices = Callable[[str], Awaitable[Servers | Failure]]

@@ -8,7 +8,7 @@ from tests.unit.ews.autodiscover.told import EWS, answer, in_json, moved, pox, p
 from worker.ews.autodiscover.answers import Elsewhere, Endpoint, Failure, OtherAddress, Reading, Reply, Servers, read
 from worker.ews.autodiscover.questions import Question, at
 from worker.ews.autodiscover.steps import Method, Result
-from worker.ews.transport import NoAnswer
+from worker.ews.http_answer import NoAnswer
 
 ANNA = "anna@contoso.example"
 QUESTIONS = {question.method: question for question in at("contoso.example", ANNA)}

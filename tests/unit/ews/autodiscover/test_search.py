@@ -10,7 +10,7 @@ from worker.ews.autodiscover.answers import Failure, Reply, Servers
 from worker.ews.autodiscover.entitled import Entitled
 from worker.ews.autodiscover.search import MOST_REDIRECTS, Search
 from worker.ews.autodiscover.steps import Findings, Result
-from worker.ews.transport import NoAnswer
+from worker.ews.http_answer import NoAnswer
 
 ANNA = "anna@contoso.example"
 OWN, SUB = "contoso.example", "autodiscover.contoso.example"

@@ -2,7 +2,7 @@
 
 import json
 
-from worker.ews.transport import Answer, NoAnswer
+from worker.ews.http_answer import Answer, NoAnswer
 
 EWS = "https://mail.contoso.example/EWS/Exchange.asmx"
 NAMESPACE = "http://schemas.microsoft.com/exchange/2010/Autodiscover"
