@@ -18,7 +18,7 @@ from worker.events.received import Correlation, Kind, received
 from worker.inbound.addresses import cleaned
 from worker.inbound.classify import automatic, classify, needs_source
 from worker.inbound.correlate import asks_conversation, by_conversation, correlate, is_own
-from worker.inbound.files import gather
+from worker.inbound.files import Gathered, gather
 from worker.inbound.identity import event_id
 from worker.inbound.mime import completed
 from worker.inbound.normalise import normalise
@@ -101,12 +101,9 @@ class Intake:
         since = self._clock.now()
         mail_id = event_id(address if forwarded_by is None else f"{address} {forwarded_by.address}", mail)
         mail = normalise(mail)
-        source = b""
-        if not mail.bare and needs_source(mail):
-            head = await _head(partial(mailbox.content, file) if file else partial(mailbox.source, mail.id))
-            if isinstance(head, Vanished | Deferred):
-                return head
-            source = head
+        source = await _source(mailbox, mail, file)
+        if isinstance(source, Vanished | Deferred):
+            return source
         mail = completed(mail, source)
         report = read_report(source) if source else None
         kind = classify(mail, report)
@@ -118,15 +115,7 @@ class Intake:
             return correlation
         if profile.accept == "replies" and correlation.method == "none":
             return Passed()
-        gathered = await gather(
-            mailbox,
-            mail,
-            self._store,
-            mail_id,
-            inline_bytes=self._rules.inline_bytes,
-            total_bytes=INLINE_BYTES,
-            max_bytes=self._rules.most_bytes,
-        )
+        gathered = await self._gather(mailbox, mail, mail_id)
         if isinstance(gathered, Vanished | Deferred):
             return gathered
         mail = replace(mail, incomplete="; ".join(filter(None, (mail.incomplete, *gathered.left_out))))
@@ -166,6 +155,20 @@ class Intake:
         copies = await mailbox.sent_in(mail.conversation_id)
         return copies if isinstance(copies, Deferred) else by_conversation(mail, copies, key=self._rules.key)
 
+    async def _gather(
+        self, mailbox: IncomingMailbox, mail: IncomingMail, mail_id: str
+    ) -> Gathered | Vanished | Deferred:
+        """Its attachments, as the event carries them. Raises Unstored."""
+        return await gather(
+            mailbox,
+            mail,
+            self._store,
+            mail_id,
+            inline_bytes=self._rules.inline_bytes,
+            total_bytes=INLINE_BYTES,
+            max_bytes=self._rules.most_bytes,
+        )
+
     def _bounces(  # noqa: PLR0913 - what an event tells
         self,
         mail_id: str,
@@ -193,6 +196,13 @@ class Intake:
             )
             for failure in report.failures
         )
+
+
+async def _source(mailbox: IncomingMailbox, mail: IncomingMail, file: File | None) -> bytes | Vanished | Deferred:
+    """The beginning of a mail's source where that tells more than Exchange does, else nothing."""
+    if mail.bare or not needs_source(mail):
+        return b""
+    return await _head(partial(mailbox.content, file) if file else partial(mailbox.source, mail.id))
 
 
 async def _head(
