@@ -75,42 +75,46 @@ async def answer_questions(
     channel = await session.channel()
     underlay = await channel.get_underlay_channel()
 
-    async def answer(question: DeliveredMessage) -> None:
-        asked = question.header.properties
-        if asked.message_type == ANNOUNCEMENT:
+    async def take(message: DeliveredMessage) -> None:
+        told = message.header.properties
+        if told.message_type == ANNOUNCEMENT:
             announced.set()
-            return
-        if asked.message_type == NEWS:
-            hear(question.body)
-            return
-        asker, everything = asked.reply_to or "", asked.message_type == _EVERYTHING
-        # Only where askers wait: nobody is to make workers write into any other queue.
-        if not asker.startswith(_OWN) or not (everything or asked.message_type == _STATUS):
-            return
-        try:
-            body = bounded(state(), everything=everything).model_dump_json().encode()
-        except Exception:  # noqa: BLE001 - a bug must cost its own answer, not the worker
-            _log.exception("a bug stopped an answer")
-            return
-        try:
-            with closing_told():
-                # Not mandatory: whoever asked may be gone.
-                properties = Basic.Properties(correlation_id=asked.correlation_id)
-                await underlay.basic_publish(body, routing_key=asker, properties=properties, timeout=WAIT_SECONDS)
-        except LOST as error:
-            _log.debug("an answer was not sent", cause=str(error))
+        elif told.message_type == NEWS:
+            hear(message.body)
+        else:
+            await _answer(underlay, told, state)
 
     queue = await _own_queue(underlay)
     underlay.on_consumer_cancel_callbacks.add(lambda _: session.end(f"the broker has cancelled consuming {queue}"))
     with closing_told():
         await underlay.queue_bind(queue, FLEET)
-        consumer = (await underlay.basic_consume(queue, answer, no_ack=True, exclusive=True)).consumer_tag
+        consumer = (await underlay.basic_consume(queue, take, no_ack=True, exclusive=True)).consumer_tag
     listening.set()
     await session.stopping.wait()
     with closing_told():
         if consumer is not None:  # what comes while the channel closes would be an error to aiormq
             await underlay.basic_cancel(consumer)
     await session.release(channel)
+
+
+async def _answer(channel: AbstractChannel, asked: Basic.Properties, state: Callable[[], WorkerState]) -> None:
+    """What is asked, where it is a question."""
+    asker, everything = asked.reply_to or "", asked.message_type == _EVERYTHING
+    # Only where askers wait: nobody is to make workers write into any other queue.
+    if not asker.startswith(_OWN) or not (everything or asked.message_type == _STATUS):
+        return
+    try:
+        body = bounded(state(), everything=everything).model_dump_json().encode()
+    except Exception:  # noqa: BLE001 - a bug must cost its own answer, not the worker
+        _log.exception("a bug stopped an answer")
+        return
+    try:
+        with closing_told():
+            # Not mandatory: whoever asked may be gone.
+            properties = Basic.Properties(correlation_id=asked.correlation_id)
+            await channel.basic_publish(body, routing_key=asker, properties=properties, timeout=WAIT_SECONDS)
+    except LOST as error:
+        _log.debug("an answer was not sent", cause=str(error))
 
 
 class Asker:
