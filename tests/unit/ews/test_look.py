@@ -117,12 +117,12 @@ async def test_strays_are_few_at_a_time() -> None:
     assert len((await seen(looker(folders), "asked")).strays) == 10
 
 
-async def send_through(folders: Folders, looker: Looker, mails: int) -> None:
+async def send_through(folders: Folders, looker: Looker, mails: int, back_seconds: float = 300) -> None:
     """A lane's day: draft, look, send, one mail at a time, some seconds apart."""
     for number in range(mails):
         stamp = f"{id(looker)}-{number}-{len(folders.items[SENT])}"
         folders.step_clock(3)
-        floor = NOON + timedelta(seconds=folders.seconds - 300)
+        floor = NOON + timedelta(seconds=folders.seconds - back_seconds)
         folders.put(DRAFTS, stamp)
         look = await seen(looker, stamp, floor=floor)
         assert len(look.of(Stamp(stamp)).live) == 1
@@ -239,6 +239,16 @@ async def test_the_memory_has_a_bound_and_loses_no_mail() -> None:
     assert [sights.of(Stamp(each)).left_as for each in ("s0", "s1000", "never")] == ["<s0>", "<s1000>", None]
     await seen(look, f"s{MOST_STAMPS + 9}")
     assert folders.rows_read - rows_before >= MOST_STAMPS, "it had been forgotten"
+
+
+async def test_more_mails_than_the_memory_holds_cost_as_many_rows() -> None:
+    """A campaign: all its mails were asked for at one time, which each look reads back to."""
+    folders = Folders()
+    mine = looker(folders)
+    mails = 2 * MOST_STAMPS + 100
+    await send_through(folders, mine, mails, back_seconds=10 * mails)
+
+    assert folders.rows_read < 30 * mails
 
 
 async def test_a_failed_look_teaches_the_memory_nothing() -> None:
