@@ -289,11 +289,12 @@ def test_a_server_need_not_say_that_nothing_follows() -> None:
 
 
 def test_a_server_need_not_say_anything_of_its_pages() -> None:
-    """Then the last page is one that shows nothing new: it repeats a row of the one before."""
+    """Then the last page is one that shows nothing new, or a single row: more are asked for."""
     for rows, offset, last in (
         ((), 0, True),
-        ((row(1),), 0, False),
+        ((row(1),), 0, True),
         ((row(1),), 5, True),
+        ((row(1), row(2)), 0, False),
         ((row(1), row(2)), 5, False),
     ):
         part = page(*rows).replace('IncludesLastItemInRange="true"', "")

@@ -110,8 +110,8 @@ def page(message: ResponseMessage, offset: int) -> Page | None:
     """The page in a successful response message; None where it does not say all that a page must.
 
     `IncludesLastItemInRange` and `TotalItemsInView` are optional in the schema (types.xsd, FindItemParentType). Without
-    the first, nothing follows where the page shows as many rows as the folder has; without both, where it shows none
-    that the page before did not.
+    the first, nothing follows where the page shows as many rows as the folder has; without both, where it shows no more
+    than a page shows again: nobody asks for so few.
     """
     root = message.element.find(_ROOT)
     if root is None:
@@ -121,7 +121,7 @@ def page(message: ResponseMessage, offset: int) -> Page | None:
         shown = offset + (0 if items is None else len(items))
         last = str(shown >= int(total)).lower()
     if last is None and items is not None:
-        last = str(len(items) <= min(offset, OVERLAP)).lower()
+        last = str(len(items) <= OVERLAP).lower()
     if last is None or (items is None and last not in _TRUE):
         return None
     rows: list[Row] = []
