@@ -6,7 +6,7 @@ confirmed what it passes. One that is too old does no harm: it publishes the sam
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final, Literal
 
@@ -19,6 +19,10 @@ MOST_PRESENT: Final = 1000
 
 MOST_DEALT: Final = 100
 """So many mails are dealt with ahead of one that is held; of more of them the first come again, under the same ids."""
+
+
+AHEAD: Final = timedelta(seconds=5)
+"""So far the server's clock may be ahead of ours without being another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,8 @@ def first(
         return Cursor(since=start if start.tzinfo else start.replace(tzinfo=UTC))
     if start == "all" or not newest:
         return Cursor()
-    before = [each for each in newest if each.received_at is None or not known_at <= each.received_at <= now]
+    latest = now + AHEAD
+    before = [each for each in newest if each.received_at is None or not known_at <= each.received_at <= latest]
     since = max((each.received_at for each in before if each.received_at is not None), default=known_at)
     since = since.replace(microsecond=0)
     present = (each.id for each in before if each.received_at is None or each.received_at >= since)

@@ -32,6 +32,12 @@ def test_now_is_when_the_mailbox_came_to_be_known_not_when_it_could_be_looked_in
     assert not cursor.owes(Arrival("old", NOON - timedelta(days=1)))
 
 
+def test_a_clock_that_is_a_moment_ahead_is_the_same_clock() -> None:
+    told = [Arrival("a", NOON + 1.5 * SECOND), Arrival("b", NOON + 3.2 * SECOND)]
+    cursor = first("now", told, NOON + 2 * SECOND, NOON)
+    assert all(cursor.owes(each) for each in told)
+
+
 def test_mail_from_the_future_of_our_clock_tells_that_the_clocks_differ() -> None:
     ahead = [Arrival("a", NOON + timedelta(minutes=4)), Arrival("b", NOON + timedelta(minutes=5))]
     cursor = first("now", ahead, NOON + SECOND, NOON)
