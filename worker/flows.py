@@ -197,10 +197,10 @@ class InboundFlow:
 
     async def work(self, session: Session) -> None:
         """Returns when the session was told to stop and what was under way has ended."""
-        routes = self._in_force.book.directory.incoming()
         publisher = await Publisher.open(session)
         fleet = await RabbitFleet.open(session, publisher)
         desk = Desk(RabbitBroker(publisher), fleet, self._intake, self._clock, session.stopping, self._tracing)
+        routes = self._in_force.book.directory.incoming()
         poller = self._poller = Poller(
             desk,
             self._transport,

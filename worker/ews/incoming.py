@@ -1,6 +1,7 @@
 """One mailbox that is read over EWS: the port's acts, each a request or a few and the reading of the answer."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -247,7 +248,7 @@ class EwsIncomingMailbox:
         for last in (False, True):
             folder = await self._folders.id_of(self._address, name)
             if isinstance(folder, Trouble):
-                return of_finish(folder)
+                return of_finish(replace(folder, of_item=False))
             body = finish.move_request(self._address, ids, folder, impersonate=self._impersonate)
             answers = await self._exchange.call("MoveItem", self._address, body, len(ids))
             if last or not _codes(answers) & _TO_FOLDER_GONE:

@@ -22,7 +22,7 @@ from worker.inbound import cursor as cursors
 from worker.inbound import ticket as tickets
 from worker.inbound.cursor import Cursor
 from worker.inbound.failures import breaks_off, of_one_mail, too_large, unanswered
-from worker.inbound.forward import NO_ORIGINAL, UNDELIVERABLE
+from worker.inbound.forward import NO_ORIGINAL, TOO_MANY, UNDELIVERABLE
 from worker.inbound.intake import Intake, Passed, Ready, Taken
 from worker.inbound.taking import Taking
 from worker.inbound.ticket import MOST_NOTE, Polled, PollTicket
@@ -230,7 +230,7 @@ class Poll:
         if isinstance(found, IncomingMail) and not self._cursor.owes(Arrival(mail_id, found.received_at)):
             return None  # the server had not said when it came
         taken = await self._taking.taken(found)
-        if self._blames(mail_id, taken) and not (isinstance(found, IncomingMail) and found.bare):
+        if self._blames(mail_id, taken) and _better_bare(found, taken):
             _unsettle(taken)
             (bare,) = await self._mailbox.fetch([mail_id], bare=True)
             taken = await self._taking.taken(bare)
@@ -341,6 +341,13 @@ async def quarantine(desk: Desk, mailbox: WorkingMailbox, mail_id: str, reason: 
     await desk.fleet.quarantine(tickets.write(ticket), f"item:{mail_id}"[:255], burial)
     metrics.dead_total.labels(reason.code).inc()
     maillog.quarantined(mailbox.address, mailbox.profile, mail_id, reason)
+
+
+def _better_bare(found: Fetched, taken: Sequence[Taken]) -> bool:
+    """Whether there may be more to be had of it without its body."""
+    if isinstance(found, IncomingMail) and found.bare:
+        return False
+    return not any(isinstance(each, Ready) or each in (Unreadable(NO_ORIGINAL), Unreadable(TOO_MANY)) for each in taken)
 
 
 def _unsettle(taken: Iterable[Taken]) -> None:

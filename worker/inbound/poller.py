@@ -124,6 +124,7 @@ class Poller:
             async with limit:
                 return await poll.run()
         except Unconfirmed:
+            self._pauses.undecided(route.working)
             raise
         except Exception:  # noqa: BLE001 - a bug must cost its own mailbox, not the worker
             if limit.expired():

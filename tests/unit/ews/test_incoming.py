@@ -473,6 +473,14 @@ async def test_a_folder_that_cannot_be_had(scripts: tuple[Script, ...], expected
         assert isinstance(await mailbox.finish(["a"], "move:Done"), expected)
 
 
+async def test_a_folder_that_cannot_be_had_just_now_is_no_mails_fault() -> None:
+    async with mailbox_on(fails("FindFolder", "ErrorInternalServerError")) as (mailbox, _):
+        outcome = await mailbox.finish(["a"], "move:Done")
+
+    assert isinstance(outcome, Deferred)
+    assert outcome.reason.scope is Scope.MAILBOX
+
+
 async def test_one_batch_that_is_refused_holds_up_no_other() -> None:
     refused = says(http(200, response("UpdateItem", *[failure("UpdateItem", "ErrorAccessDenied")] * 10)))
     async with mailbox_on(refused, ok("UpdateItem")) as (mailbox, server):

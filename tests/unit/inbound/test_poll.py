@@ -55,6 +55,7 @@ class Mailbox:
     embeds: dict[str, Fetched] = field(default_factory=dict)
     kept: list[str] = field(default_factory=list)
     bare: list[str] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)
     finished: list[tuple[str, str]] = field(default_factory=list)
 
     async def changes(self, _state: str, most: int) -> Changes:
@@ -82,6 +83,7 @@ class Mailbox:
         await sink(NDR)
 
     async def embedded(self, file: File) -> Fetched:
+        self.opened.append(file.id)
         return self.embeds[file.id]
 
     async def finish(self, ids: Sequence[str], how: Finish) -> Deferred | None:
@@ -296,6 +298,7 @@ def test_of_mails_forwarded_in_one_those_are_published_that_can_be_had_and_it_st
     assert sorted(reading.published) == ["1", "3"]
     assert reading.quarantined == ["a"]
     assert mailbox.finished == [], "a replay finds it by its id"
+    assert mailbox.opened == ["1", "2", "3"], "and each is read once"
 
 
 def test_more_mails_than_may_be_forwarded_in_one_are_said_to_be_left_out() -> None:
