@@ -53,3 +53,12 @@ async def amqp_url(_amqp_urls: Iterator[str]) -> AsyncIterator[str]:
     yield url
     if GIVEN_URL:
         await remove_topology(url)
+
+
+@pytest.fixture
+def exchangelib_closed() -> Iterator[None]:
+    """Ends what exchangelib would keep open for the life of the process."""
+    yield
+    from exchangelib import close_connections  # noqa: PLC0415 - a second to import, which few tests need
+
+    close_connections()

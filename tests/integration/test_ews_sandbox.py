@@ -39,12 +39,6 @@ def passwords(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(Exchange(directory=invented("contoso.example", None))) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
 async def endpoint(sandbox: Sandbox) -> Endpoint:
     return Endpoint("P", sandbox.url, ROUTER, impersonate=True, timeout_seconds=1.0)
 

@@ -20,10 +20,8 @@ from worker.mail.message import Message
 from worker.mail.outcome import Deferred, Scope
 from worker.mail.stamp import stamp_of
 from worker.mail.transport import Drafted, Look, WorkingMailbox
-from worker.sandbox.exchange import Exchange
 from worker.sandbox.faults import Order
 from worker.sandbox.server import Sandbox
-from worker.sandbox.users import invented
 from worker.settings import SecretReference
 
 EVER = datetime(2000, 1, 1, tzinfo=UTC)
@@ -35,12 +33,6 @@ ROUTER = BasicSignIn("router@contoso.example", SecretReference("env:ROUTER_PASSW
 def passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROUTER_PASSWORD", "sandbox-router")
     monkeypatch.setenv("ANNA_PASSWORD", "sandbox")
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(Exchange(directory=invented("contoso.example", None))) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture

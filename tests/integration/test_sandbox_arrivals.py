@@ -10,9 +10,7 @@ import aiohttp
 import pytest
 
 from tests.integration.ews_by_hand import Answer, Client, paths
-from worker.sandbox import users
 from worker.sandbox.correspondents import ANSWERS
-from worker.sandbox.exchange import Exchange
 from worker.sandbox.faults import Order
 from worker.sandbox.item import Item, Recipient
 from worker.sandbox.server import Sandbox
@@ -30,18 +28,6 @@ MAIL = (
     b"--b\r\nContent-Type: message/rfc822\r\n\r\n" + INNER + b"\r\n--b--\r\n"
 )
 SEARCH_KEY = '<t:ExtendedFieldURI PropertyTag="0x300B" PropertyType="Binary"/>'
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(Exchange(users.invented("contoso.example", None))) as started:
-        yield started
-
-
-@pytest.fixture
-async def anna(sandbox: Sandbox) -> AsyncIterator[Client]:
-    async with Client(sandbox.url, ANNA) as client:
-        yield client
 
 
 def _arrived(sandbox: Sandbox, mail: bytes | Item = MAIL, address: str = ANNA) -> tuple[str, str]:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,6 @@ A = "http://schemas.microsoft.com/exchange/2010/Autodiscover"
 OUTLOOK = "http://schemas.microsoft.com/exchange/autodiscover/outlook"
 FRAME = "http://schemas.microsoft.com/exchange/autodiscover/responseschema/2006"
 ELSEWHERE = "https://other.example"
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(Exchange(users.invented("contoso.example", None))) as started:
-        yield started
 
 
 async def _ask(
@@ -188,14 +181,7 @@ async def test_it_is_set_over_http(sandbox: Sandbox) -> None:
     assert sandbox.exchange.options.autodiscover == Autodiscover(soap=False, ews_url="https://x.example")
 
 
-@pytest.fixture
-def _closed() -> Iterator[None]:
-    """What exchangelib would keep open for the life of the process."""
-    yield
-    close_connections()
-
-
-@pytest.mark.usefixtures("_closed")
+@pytest.mark.usefixtures("exchangelib_closed")
 @pytest.mark.parametrize("way", [BASIC, NTLM])
 async def test_exchangelib_asks_in_soap(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,10 @@ import pytest
 import requests.adapters
 import trustme
 from exchangelib import (
-    BASIC,
-    DELEGATE,
     IMPERSONATION,
     OAUTH2,
     Account,
     Configuration,
-    Credentials,
     FileAttachment,
     HTMLBody,
     Identity,
@@ -28,36 +24,19 @@ from exchangelib import (
 from exchangelib.errors import ErrorImpersonateUserDenied, ErrorSendAsDenied, UnauthorizedError
 from exchangelib.protocol import BaseProtocol
 
+from tests.exchangelib_account import account_of
 from worker.sandbox import users
 from worker.sandbox.exchange import Exchange
 from worker.sandbox.server import Sandbox
 
+pytestmark = pytest.mark.usefixtures("exchangelib_closed")
+
 ANNA, BERT = "anna@contoso.example", "bert@contoso.example"
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(Exchange(users.invented("contoso.example", None))) as started:
-        yield started
-
-
-def _account(url: str, address: str = ANNA, username: str = ANNA, password: str = "sandbox", **how: Any) -> Account:
-    configuration = Configuration(
-        service_endpoint=url, credentials=Credentials(username, password), auth_type=BASIC, max_connections=1
-    )
-    return Account(address, config=configuration, autodiscover=False, **{"access_type": DELEGATE, **how})
-
-
-@pytest.fixture(autouse=True)
-def _closed() -> Iterator[None]:
-    """What exchangelib would keep open for the life of the process."""
-    yield
-    close_connections()
 
 
 async def test_send_with_attachment_in_one_step(sandbox: Sandbox) -> None:
     def work() -> None:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url)
         mail = Message(
             account=account,
             folder=account.sent,
@@ -82,7 +61,7 @@ async def test_send_with_attachment_in_one_step(sandbox: Sandbox) -> None:
 
 async def test_save_a_draft_change_it_send_it_read_it_back(sandbox: Sandbox) -> None:
     def work() -> None:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url)
         draft = Message(account=account, folder=account.drafts, subject="First", body="Text", to_recipients=[BERT])
         draft.attach(FileAttachment(name="a.txt", content=b"a"))
         draft.save()
@@ -95,7 +74,7 @@ async def test_save_a_draft_change_it_send_it_read_it_back(sandbox: Sandbox) -> 
         assert account.drafts.all().count() == 0
         (copy,) = account.sent.filter(subject__contains="eco").order_by("-datetime_sent")
         assert [each.name for each in copy.attachments] == ["b.txt"]
-        other = _account(sandbox.url, BERT, BERT)
+        other = account_of(sandbox.url, BERT, BERT)
         (received,) = other.inbox.filter(is_read=False)
         assert (received.sender.email_address, received.subject) == (ANNA, "Second")
         received.delete()
@@ -107,9 +86,9 @@ async def test_save_a_draft_change_it_send_it_read_it_back(sandbox: Sandbox) -> 
 
 async def test_impersonation_and_its_refusal(sandbox: Sandbox) -> None:
     def work() -> None:
-        account = _account(sandbox.url, ANNA, "router@contoso.example", "sandbox-router", access_type=IMPERSONATION)
+        account = account_of(sandbox.url, ANNA, "router@contoso.example", "sandbox-router", access_type=IMPERSONATION)
         Message(account=account, subject="As Anna", body="", to_recipients=["x@customer.example"]).send()
-        refused = _account(sandbox.url, ANNA, BERT, access_type=IMPERSONATION)
+        refused = account_of(sandbox.url, ANNA, BERT, access_type=IMPERSONATION)
         with pytest.raises(ErrorImpersonateUserDenied):
             Message(account=refused, subject="No", body="", to_recipients=["x@customer.example"]).send()
 
@@ -140,10 +119,10 @@ async def test_a_token_and_impersonation(sandbox: Sandbox, monkeypatch: pytest.M
 
 async def test_wrong_password_and_wrong_sender(sandbox: Sandbox) -> None:
     def work() -> None:
-        account = _account(sandbox.url, password="wrong")
+        account = account_of(sandbox.url, password="wrong")
         with pytest.raises(UnauthorizedError):
             account.inbox.all().count()
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url)
         forged = Message(account=account, subject="No", body="", author=BERT, to_recipients=["x@customer.example"])
         with pytest.raises(ErrorSendAsDenied):
             forged.send()
@@ -165,7 +144,7 @@ async def test_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(BaseProtocol, "HTTP_ADAPTER_CLS", Trusting)
 
     def work(url: str) -> None:
-        account = _account(url)
+        account = account_of(url)
         Message(account=account, subject="Safe", body="", to_recipients=["x@customer.example"]).send()
         close_connections()  # before the server goes: it would wait for the end of TLS
 

@@ -1,28 +1,22 @@
 """A client nobody here wrote answers and forwards mail."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from exchangelib import (
-    BASIC,
-    DELEGATE,
-    Account,
-    Configuration,
-    Credentials,
     FileAttachment,
     HTMLBody,
     Mailbox,
     Message,
-    close_connections,
 )
 from exchangelib.errors import ErrorInvalidReferenceItem, ErrorItemNotFound
 
+from tests.exchangelib_account import account_of
 from tests.integration.ews_by_hand import Answer, Client
-from worker.sandbox import users
-from worker.sandbox.exchange import Exchange
 from worker.sandbox.item import Attachment, Item, Recipient
 from worker.sandbox.server import Sandbox
+
+pytestmark = pytest.mark.usefixtures("exchangelib_closed")
 
 ANNA, BERT, JAN, CARA = "anna@contoso.example", "bert@contoso.example", "j@customer.example", "c@customer.example"
 ASKED = Item(
@@ -41,37 +35,11 @@ ASKED = Item(
 )
 
 
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(Exchange(users.invented("contoso.example", None))) as started:
-        yield started
-
-
-@pytest.fixture
-async def anna(sandbox: Sandbox) -> AsyncIterator[Client]:
-    async with Client(sandbox.url, ANNA) as client:
-        yield client
-
-
-@pytest.fixture(autouse=True)
-def _closed() -> Iterator[None]:
-    """What exchangelib would keep open for the life of the process."""
-    yield
-    close_connections()
-
-
-def _account(url: str) -> Account:
-    configuration = Configuration(
-        service_endpoint=url, credentials=Credentials(ANNA, "sandbox"), auth_type=BASIC, max_connections=1
-    )
-    return Account(ANNA, config=configuration, autodiscover=False, access_type=DELEGATE)
-
-
 async def test_a_reply(sandbox: Sandbox) -> None:
     asked = sandbox.exchange.arrive(ANNA, ASKED)
 
     def work() -> None:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url)
         account.inbox.get(id=asked.id).reply("Re: Offer", HTMLBody("<p>So much.</p>"))
         sent = account.sent.get(subject="Re: Offer")
         assert str(sent.body).index("So much.") < str(sent.body).index("From: Jan &lt;j@customer.example&gt;")
@@ -91,7 +59,7 @@ async def test_a_reply_to_all_kept_for_later(sandbox: Sandbox) -> None:
     asked = sandbox.exchange.arrive(ANNA, ASKED)
 
     def work() -> None:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url)
         kept = account.inbox.get(id=asked.id).create_reply_all("Re: Offer", "So much.").save(account.drafts)
         draft = account.drafts.get(id=kept.id)
         assert str(draft.body).startswith("So much.\r\n\r\n____")
@@ -108,7 +76,7 @@ async def test_a_forward(sandbox: Sandbox) -> None:
     asked = sandbox.exchange.arrive(ANNA, ASKED)
 
     def work() -> None:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url)
         mail = account.inbox.get(id=asked.id)
         mail.forward("Fw: Offer", "See below", to_recipients=[Mailbox(email_address=BERT)])
         (sent,) = account.sent.all()
@@ -123,7 +91,7 @@ async def test_a_forward(sandbox: Sandbox) -> None:
 
 async def test_what_cannot_be_answered(sandbox: Sandbox) -> None:
     def work() -> None:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url)
         mail = Message(account=account, folder=account.drafts, subject="s", body="", to_recipients=[BERT]).save()
         with pytest.raises(ErrorInvalidReferenceItem):
             mail.reply("Re: s", "", to_recipients=[BERT])

@@ -2,17 +2,12 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from exchangelib import (
-    BASIC,
-    DELEGATE,
     UTC,
-    Account,
-    Configuration,
-    Credentials,
     EWSDateTime,
     ExtendedProperty,
     FileAttachment,
@@ -22,10 +17,9 @@ from exchangelib import (
 )
 from exchangelib.errors import ErrorInvalidPropertySet, ErrorMimeContentInvalid
 
+from tests.exchangelib_account import account_of
 from tests.integration.ews_by_hand import Client
 from tests.unit.inbound.corpus import FILES
-from worker.sandbox import users
-from worker.sandbox.exchange import Exchange
 from worker.sandbox.server import Sandbox
 
 ANNA, BERT = "anna@contoso.example", "bert@contoso.example"
@@ -63,12 +57,6 @@ class Note(ExtendedProperty):  # type: ignore[misc]
 _PROPERTIES = {"flags": MessageFlags, "delivered": DeliveryTime, "note": Note}
 
 
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(Exchange(users.invented("contoso.example", None))) as started:
-        yield started
-
-
 @pytest.fixture(autouse=True)
 def _registered() -> Iterator[None]:
     """What exchangelib keeps for the life of the process."""
@@ -80,18 +68,11 @@ def _registered() -> Iterator[None]:
     close_connections()
 
 
-def _account(url: str) -> Account:
-    configuration = Configuration(
-        service_endpoint=url, credentials=Credentials(ANNA, "sandbox"), auth_type=BASIC, max_connections=1
-    )
-    return Account(ANNA, config=configuration, autodiscover=False, access_type=DELEGATE)
-
-
 async def test_as_if_it_had_come_in(sandbox: Sandbox) -> None:
     """The flags say that it is no draft, the time of its delivery when it came."""
 
     def work() -> None:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url)
         Message(account=account, folder=account.inbox, mime_content=MAIL, flags=0, delivered=LONG_AGO).save()
         (mail,) = account.inbox.all()
         assert (mail.subject, mail.message_id, str(mail.body)) == (
@@ -113,7 +94,7 @@ async def test_as_if_it_had_come_in(sandbox: Sandbox) -> None:
 
 async def test_a_draft_unless_something_else_is_said(sandbox: Sandbox) -> None:
     def work() -> None:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url)
         (made,) = account.bulk_create(account.inbox, [Message(folder=account.inbox, mime_content=MAIL)])
         mail = account.inbox.get(id=made.id)
         assert (mail.is_draft, mail.mime_content) == (True, MAIL)
@@ -124,7 +105,7 @@ async def test_a_draft_unless_something_else_is_said(sandbox: Sandbox) -> None:
 
 async def test_what_is_set_besides_goes_before_it(sandbox: Sandbox) -> None:
     def work() -> None:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url)
         Message(account=account, folder=account.inbox, mime_content=MAIL, subject="Mine", importance="High").save()
         (mail,) = account.inbox.all()
         assert (mail.subject, mail.message_id, mail.importance) == ("Mine", "<1@customer.example>", "High")
@@ -138,7 +119,7 @@ async def test_sent_it_is_written_anew(sandbox: Sandbox) -> None:
     """At once, and as a draft that was changed; with what the header says besides."""
 
     def work() -> None:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url)
         Message(account=account, mime_content=OWN).send()
         Message(account=account, mime_content=OWN).send(save_copy=False)
         draft = Message(account=account, folder=account.drafts, mime_content=OWN).save()
@@ -169,7 +150,7 @@ async def test_where_a_message_id_cannot_be_set(sandbox: Sandbox) -> None:
     sandbox.exchange.options.message_id = "refuse"
 
     def work() -> None:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url)
         Message(account=account, folder=account.inbox, mime_content=MAIL).save()
         with pytest.raises(ErrorInvalidPropertySet):
             Message(account=account, folder=account.inbox, message_id="<2@customer.example>").save()
@@ -182,7 +163,7 @@ async def test_every_mail_of_the_corpus(sandbox: Sandbox) -> None:
     mails = [each.read_bytes() for each in sorted(FILES.glob("*.eml"))]
 
     def work() -> Any:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url)
         account.bulk_create(account.inbox, [Message(mime_content=each, flags=1) for each in mails])
         return [each.mime_content for each in account.inbox.all().only("mime_content")]
 
@@ -191,7 +172,7 @@ async def test_every_mail_of_the_corpus(sandbox: Sandbox) -> None:
 
 async def test_attached(sandbox: Sandbox) -> None:
     def work() -> None:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url)
         mail = Message(account=account, subject="FW", body="see below", to_recipients=[ANNA])
         mail.attach(ItemAttachment(name="Original", item=Message(mime_content=MAIL)))
         mail.send()
@@ -203,7 +184,7 @@ async def test_attached(sandbox: Sandbox) -> None:
 
 async def test_nothing_in_it(sandbox: Sandbox) -> None:
     def work() -> None:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url)
         with pytest.raises(ErrorMimeContentInvalid):
             Message(account=account, folder=account.inbox, mime_content=b" ").save()
 

@@ -2,23 +2,17 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from exchangelib import (
-    BASIC,
-    DELEGATE,
     Account,
-    Configuration,
-    Credentials,
     EWSTimeZone,
     FileAttachment,
     Folder,
     ItemAttachment,
     Message,
-    close_connections,
 )
 from exchangelib.errors import (
     ErrorInvalidOperation,
@@ -39,9 +33,10 @@ from exchangelib.services import (
 )
 from exchangelib.services.get_user_configuration import ALL
 
-from worker.sandbox import users
-from worker.sandbox.exchange import Exchange
+from tests.exchangelib_account import account_of
 from worker.sandbox.server import Sandbox
+
+pytestmark = pytest.mark.usefixtures("exchangelib_closed")
 
 ANNA = "anna@contoso.example"
 MAIL = (
@@ -60,31 +55,11 @@ INVITATION = (
 )
 
 
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(Exchange(users.invented("contoso.example", None))) as started:
-        yield started
-
-
-@pytest.fixture(autouse=True)
-def _closed() -> Iterator[None]:
-    """What exchangelib would keep open for the life of the process."""
-    yield
-    close_connections()
-
-
-def _account(url: str) -> Account:
-    configuration = Configuration(
-        service_endpoint=url, credentials=Credentials(ANNA, "sandbox"), auth_type=BASIC, max_connections=2
-    )
-    return Account(ANNA, config=configuration, autodiscover=False, access_type=DELEGATE)
-
-
 async def test_a_mail_with_all_it_has(sandbox: Sandbox) -> None:
     sandbox.exchange.arrive(ANNA, MAIL)
 
     def work() -> None:
-        (mail,) = _account(sandbox.url).inbox.all()
+        (mail,) = account_of(sandbox.url, connections=2).inbox.all()
         assert (mail.subject, mail.message_id, mail.importance) == ("Grüße", "<1@customer.example>", "High")
         assert (mail.author.name, mail.author.email_address) == ("Jürgen", "j@customer.example")
         assert [each.email_address for each in mail.to_recipients] == [ANNA]
@@ -108,7 +83,7 @@ async def test_sync(sandbox: Sandbox) -> None:
     old = [sandbox.exchange.arrive(ANNA, MAIL) for _ in range(3)]
 
     def first() -> Account:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url, connections=2)
         changes = list(account.inbox.sync_items(max_changes_returned=2))
         assert [(kind, item.id) for kind, item in changes] == [("create", each.id) for each in old[::-1]]
         account.inbox.get(id=old[0].id).delete()
@@ -140,7 +115,7 @@ async def test_sync(sandbox: Sandbox) -> None:
 
 async def test_notes_of_its_own(sandbox: Sandbox) -> None:
     def work() -> None:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url, connections=2)
         name = UserConfigurationName(name="Notes", folder=account.inbox)
 
         def read() -> Any:
@@ -170,7 +145,7 @@ async def test_notifications(sandbox: Sandbox) -> None:
     heard: list[str] = []
 
     def work() -> None:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url, connections=2)
         with account.inbox.streaming_subscription() as subscription:
             loop.call_soon_threadsafe(listening.set)
             stream = account.inbox.get_streaming_events(
@@ -190,7 +165,7 @@ async def test_notifications(sandbox: Sandbox) -> None:
 
 async def test_notifications_that_are_asked_for(sandbox: Sandbox) -> None:
     def begin() -> tuple[Account, Any]:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url, connections=2)
         return account, account.inbox.subscribe_to_pull()
 
     account, (subscription, watermark) = await asyncio.to_thread(begin)
@@ -210,7 +185,7 @@ async def test_notifications_that_are_asked_for(sandbox: Sandbox) -> None:
 
 async def test_which_folders_and_time_zones_there_are(sandbox: Sandbox) -> None:
     def work() -> None:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url, connections=2)
         top = account.msg_folder_root
         assert "Inbox" in [each.name for _, each in top.sync_hierarchy()]
         Folder(parent=account.inbox, name="Done").save()
@@ -227,7 +202,7 @@ async def test_which_folders_and_time_zones_there_are(sandbox: Sandbox) -> None:
 async def test_what_the_sandbox_does_not_know(sandbox: Sandbox) -> None:
     def work() -> None:
         with pytest.raises(ErrorInvalidOperation, match="does not know the operation EmptyFolder"):
-            _account(sandbox.url).junk.empty()
+            account_of(sandbox.url, connections=2).junk.empty()
 
     await asyncio.to_thread(work)
 
@@ -236,7 +211,7 @@ async def test_what_cannot_be_read(sandbox: Sandbox) -> None:
     sandbox.exchange.arrive(ANNA, MAIL.replace(b"j@customer", b"j+corruptbody@customer"))
 
     def work() -> None:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url, connections=2)
         (mail,) = account.inbox.all().only("subject", "author")
         assert mail.subject == "Grüße"
         (found,) = account.fetch([mail], only_fields=["body"])
@@ -247,7 +222,7 @@ async def test_what_cannot_be_read(sandbox: Sandbox) -> None:
 
 async def test_a_mail_it_sends_is_read_as_it_was_sent(sandbox: Sandbox) -> None:
     def work() -> None:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url, connections=2)
         mail = Message(account=account, subject="Grüße", body="Text", to_recipients=["bert+17@contoso.example", ANNA])
         mail.attach(FileAttachment(name="a.txt", content=b"a"))
         mail.send()
@@ -263,7 +238,7 @@ async def test_a_mail_forwarded_as_an_attachment(sandbox: Sandbox) -> None:
     sandbox.exchange.arrive(ANNA, MAIL)
 
     def work() -> None:
-        account = _account(sandbox.url)
+        account = account_of(sandbox.url, connections=2)
         original = Message(account=account, subject="Original", body="Inside", message_id="<o@x.example>")
         mail = Message(account=account, subject="FW", body="see below", to_recipients=["bert@contoso.example", ANNA])
         mail.attach(ItemAttachment(name="Original", item=original))

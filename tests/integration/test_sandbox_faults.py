@@ -36,12 +36,6 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield started
 
 
-@pytest.fixture
-async def anna(sandbox: Sandbox) -> AsyncIterator[Client]:
-    async with Client(sandbox.url, ANNA) as client:
-        yield client
-
-
 def test_every_kind_is_tested_here() -> None:
     assert {*REQUEST_FAULTS, *ITEM_FAULTS} == set(KINDS)
 

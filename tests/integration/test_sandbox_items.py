@@ -1,12 +1,8 @@
 """What items hold and how it is changed, searched, moved: the rest of the operations."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from tests.integration.ews_by_hand import PROPERTY_SET, Client, file, folder_id, message
-from worker.sandbox import users
-from worker.sandbox.exchange import Exchange
 from worker.sandbox.server import Sandbox
 
 ANNA = "anna@contoso.example"
@@ -32,18 +28,6 @@ FULL = (
     "<t:References>&lt;r0@x&gt; &lt;r1@x&gt;</t:References>"
     "<t:ReplyTo><t:Mailbox><t:EmailAddress>team@contoso.example</t:EmailAddress></t:Mailbox></t:ReplyTo></t:Message>"
 )
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(Exchange(users.invented("contoso.example", None))) as started:
-        yield started
-
-
-@pytest.fixture
-async def anna(sandbox: Sandbox) -> AsyncIterator[Client]:
-    async with Client(sandbox.url, ANNA) as client:
-        yield client
 
 
 async def test_everything_a_mail_can_carry_comes_back(anna: Client) -> None:

@@ -5,7 +5,7 @@ side and exchangelib (with requests-ntlm) are the witnesses.
 import asyncio
 import base64
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -172,14 +172,7 @@ async def test_channel_binding(protection: str, unbound: int, bound: int, misbou
                 assert await connection.sign_in(bindings=bindings) == status
 
 
-@pytest.fixture
-def _closed() -> Iterator[None]:
-    """What exchangelib would keep open for the life of the process."""
-    yield
-    close_connections()
-
-
-@pytest.mark.usefixtures("_closed")
+@pytest.mark.usefixtures("exchangelib_closed")
 async def test_exchangelib_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     AUTHORITY.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
 

@@ -37,12 +37,6 @@ async def sandbox(clock: Shifted) -> AsyncIterator[Sandbox]:
         yield started
 
 
-@pytest.fixture
-async def anna(sandbox: Sandbox) -> AsyncIterator[Client]:
-    async with Client(sandbox.url, ANNA) as client:
-        yield client
-
-
 async def _subscribe(anna: Client, minutes: int = 30, inner: str = "") -> Answer:
     kinds = "<t:EventType>NewMailEvent</t:EventType><t:EventType>DeletedEvent</t:EventType>"
     return await anna.ask(

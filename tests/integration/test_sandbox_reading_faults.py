@@ -1,13 +1,9 @@
 """The faults that strike whoever reads: what the client gets, and what was done all the same."""
 
-from collections.abc import AsyncIterator
-
 import aiohttp
 import pytest
 
 from tests.integration.ews_by_hand import Answer, Client, folder_id, paths
-from worker.sandbox import users
-from worker.sandbox.exchange import Exchange
 from worker.sandbox.faults import Order
 from worker.sandbox.item import Attachment, Item, Recipient
 from worker.sandbox.server import Sandbox
@@ -19,18 +15,6 @@ CONTENT = {
     "headers": paths("item:InternetMessageHeaders"),
     "MIME": "<t:IncludeMimeContent>true</t:IncludeMimeContent>",
 }
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(Exchange(users.invented("contoso.example", None))) as started:
-        yield started
-
-
-@pytest.fixture
-async def anna(sandbox: Sandbox) -> AsyncIterator[Client]:
-    async with Client(sandbox.url, ANNA) as client:
-        yield client
 
 
 def _arrived(sandbox: Sandbox, tag: str, address: str = ANNA) -> tuple[str, str]:

@@ -1,7 +1,6 @@
 """What must be true of the server for delivery to hold (docs/delivery-rules.md, E1 to E5), and what it refuses."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -13,18 +12,6 @@ from worker.sandbox.server import Sandbox
 
 ANNA = "anna@contoso.example"
 EVERYWHERE = ("drafts", "outbox", "sentitems")
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(Exchange(users.invented("contoso.example", None))) as started:
-        yield started
-
-
-@pytest.fixture
-async def anna(sandbox: Sandbox) -> AsyncIterator[Client]:
-    async with Client(sandbox.url, ANNA) as client:
-        yield client
 
 
 async def test_a_draft_is_listed_from_its_answer_on_until_it_is_sent(sandbox: Sandbox, anna: Client) -> None:

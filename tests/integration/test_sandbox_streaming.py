@@ -11,26 +11,12 @@ import pytest
 from lxml import etree
 
 from tests.integration.ews_by_hand import NAMES, Answer, Client, folder_id
-from worker.sandbox import users
-from worker.sandbox.exchange import Exchange
 from worker.sandbox.faults import Order
 from worker.sandbox.item import Item
 from worker.sandbox.server import Sandbox
 
 ANNA, BERT = "anna@contoso.example", "bert@contoso.example"
 KINDS = ("NewMailEvent", "CreatedEvent", "MovedEvent", "DeletedEvent", "ModifiedEvent")
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(Exchange(users.invented("contoso.example", None))) as started:
-        yield started
-
-
-@pytest.fixture
-async def anna(sandbox: Sandbox) -> AsyncIterator[Client]:
-    async with Client(sandbox.url, ANNA) as client:
-        yield client
 
 
 class Stream:

@@ -1,9 +1,6 @@
 """SyncFolderItems and UserConfiguration objects, asked by hand."""
 
 import base64
-from collections.abc import AsyncIterator
-
-import pytest
 
 from tests.integration.ews_by_hand import Answer, Client, folder_id, message
 from worker.sandbox import users
@@ -12,18 +9,6 @@ from worker.sandbox.options import Options
 from worker.sandbox.server import Sandbox
 
 ANNA = "anna@contoso.example"
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(Exchange(users.invented("contoso.example", None))) as started:
-        yield started
-
-
-@pytest.fixture
-async def anna(sandbox: Sandbox) -> AsyncIterator[Client]:
-    async with Client(sandbox.url, ANNA) as client:
-        yield client
 
 
 async def _received(anna: Client, *subjects: str) -> list[tuple[str, str]]:

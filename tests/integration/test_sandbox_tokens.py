@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import ssl
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,12 +30,6 @@ ANNA, BERT = "anna@contoso.example", "bert@contoso.example"
 TENANT = "contoso.example"
 SCOPE = "https://outlook.office365.com/.default"
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(Exchange(users.invented("contoso.example", None))) as started:
-        yield started
 
 
 def _application(sandbox: Sandbox) -> Application:

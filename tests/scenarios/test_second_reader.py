@@ -2,49 +2,31 @@
 
 import asyncio
 import base64
-from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
 from exchangelib import (
-    BASIC,
-    DELEGATE,
-    Account,
-    Configuration,
-    Credentials,
     FileAttachment,
     HTMLBody,
     Mailbox,
     Message,
-    close_connections,
 )
 
 from scripts.fleet import Fleet
 from scripts.fleet_profiles import reading
+from tests.exchangelib_account import account_of
 from tests.scenarios.conftest import StartFleet
 from tests.scenarios.test_mail_comes_in import first_sync
+
+pytestmark = pytest.mark.usefixtures("exchangelib_closed")
 
 ANNA, BEA = "anna@contoso.example", "bea@contoso.example"
 CONTENT = bytes(range(256)) * 10
 
 
-@pytest.fixture(autouse=True)
-def _closed() -> Iterator[None]:
-    """What exchangelib would keep open for the life of the process."""
-    yield
-    close_connections()
-
-
-def account(fleet: Fleet, address: str) -> Account:
-    configuration = Configuration(
-        service_endpoint=fleet.url, credentials=Credentials(address, "sandbox"), auth_type=BASIC, max_connections=1
-    )
-    return Account(address, config=configuration, autodiscover=False, access_type=DELEGATE)
-
-
 def send(fleet: Fleet) -> None:
     message = Message(
-        account=account(fleet, BEA),
+        account=account_of(fleet.url, BEA),
         subject="Übersicht – 見積もり",
         body=HTMLBody("<p>Grüße &amp; Küsse</p>"),
         to_recipients=[Mailbox(email_address=ANNA, name="Anna")],
@@ -63,7 +45,7 @@ async def test_both_tell_the_same(start_fleet: StartFleet) -> None:
     (event,) = fleet.inbound.values()
 
     def read() -> dict[str, object]:
-        (mail,) = account(fleet, ANNA).inbox.all()
+        (mail,) = account_of(fleet.url, ANNA).inbox.all()
         return {
             "message_id": mail.message_id,
             "subject": mail.subject,

@@ -116,13 +116,15 @@ def page(message: ResponseMessage, offset: int) -> Page | None:
     root = message.element.find(_ROOT)
     if root is None:
         return None
-    last, total, items = root.get("IncludesLastItemInRange"), root.get("TotalItemsInView", ""), root.find(_ITEMS)
-    if last is None and total.isdecimal():
-        shown = offset + (0 if items is None else len(items))
-        last = str(shown >= int(total)).lower()
-    if last is None and items is not None:
-        last = str(len(items) <= OVERLAP).lower()
-    if last is None or (items is None and last not in _TRUE):
+    items, said, count = root.find(_ITEMS), root.get("IncludesLastItemInRange"), root.get("TotalItemsInView", "")
+    shown, total = 0 if items is None else len(items), int(count) if count.isdecimal() else None
+    if said is not None:
+        last = said in _TRUE
+    elif total is not None:
+        last = offset + shown >= total
+    else:
+        last = items is not None and shown <= OVERLAP
+    if items is None and not last:
         return None
     rows: list[Row] = []
     for item in () if items is None else items:
@@ -130,7 +132,7 @@ def page(message: ResponseMessage, offset: int) -> Page | None:
         if row is None:
             return None
         rows.append(row)
-    return Page(tuple(rows), last in _TRUE, int(total) if total.isdecimal() else None)
+    return Page(tuple(rows), last, total)
 
 
 def _row(item: etree._Element) -> Row | None:
