@@ -124,7 +124,8 @@ class Pauses:
         if (paused := self.closed(mailbox) if reading else self.of(mailbox, looking=looking)) is not None:
             return paused
         now = self._clock.monotonic()
-        due = [(key, self._pauses[key]) for key in self._keys(mailbox)[looking:] if key in self._pauses]
+        keys = self._in_the_way(mailbox, looking=looking)
+        due = [(key, self._pauses[key]) for key in keys if key in self._pauses]
         due = [(key, pause) for key, pause in due if pause.stands(now)]
         for _, pause in due:
             if now < (turn := pause.until + 0.3 * self._rank()):
@@ -249,14 +250,18 @@ class Pauses:
     def _standing(self, mailbox: WorkingMailbox, *, looking: bool = False) -> tuple[Pause, float] | None:
         """The pause that closes a mailbox, and until when."""
         now = self._clock.monotonic()
-        for key in self._keys(mailbox)[looking:]:
+        for key in self._in_the_way(mailbox, looking=looking):
             pause = self._pauses.get(key)
             if pause is not None and pause.stands(now) and max(pause.until, pause.probed_until) > now:
                 return pause, pause.until if pause.until > now else now + PROBE_SECONDS
         return None
 
+    def _in_the_way(self, mailbox: WorkingMailbox, *, looking: bool) -> tuple[Key, ...]:
+        own, *others = self._keys(mailbox)
+        return tuple(others) if looking else (own, *others)
+
     def _keys(self, mailbox: WorkingMailbox) -> tuple[Key, Key, Key, Key]:
-        """Itself, first, itself in any profile, its profile, its server."""
+        """Itself, itself in any profile, its profile, its server."""
         server = self._server_of(mailbox)
         return (
             Key(mailbox.profile, mailbox.address),

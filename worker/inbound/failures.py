@@ -2,16 +2,18 @@
 
 from typing import Final
 
+from worker.inbound.intake import Taken
+from worker.mail.incoming import Fetched
 from worker.mail.outcome import NO_ANSWER, Deferred
 
 _TOO_LARGE: Final = "no-answer-too-large"
 
 
-def unanswered(found: object) -> bool:
+def unanswered(found: Fetched | Taken) -> bool:
     return isinstance(found, Deferred) and found.reason.code.startswith(NO_ANSWER)
 
 
-def too_large(found: object) -> bool:
+def too_large(found: Fetched | Taken) -> bool:
     return isinstance(found, Deferred) and found.reason.code == _TOO_LARGE
 
 
